@@ -1,0 +1,2 @@
+//! The sealwire program.
+fn main() {}
