@@ -1,1 +1,7 @@
-//! sealwire.
+//! The test harness of the workspace: seeded randomness, both ends of an exchange in memory, simulated links.
+//!
+//! Nothing here reads a clock or draws real randomness, so that every failure can be repeated.
+#![forbid(unsafe_code)]
+
+pub mod pair;
+pub mod random;

@@ -1,0 +1,473 @@
+//! The client's end of an exchange.
+
+use aes_gcm::Aes256Gcm;
+use rand_core::TryCryptoRng;
+use sealwire_memlock::{SecureArray, SecureMemory};
+use sha2::{Digest, Sha256};
+
+use super::incoming::Incoming;
+use super::limits::Limits;
+use super::outgoing::{Outgoing, Queue};
+use super::request::Request;
+use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
+use crate::frame::{FrameHeader, FrameType, RESPONSE_NONCE_LEN};
+use crate::head::{EXCHANGE_ID_LEN, ResponseHead};
+use crate::keys::GatewayKey;
+use crate::padding::Padding;
+use crate::record::{Complete, OpenHeader, Opener, Sealer};
+use crate::schedule::{KEY_BLOCK_LEN, KeyBlock, SEED_LEN, encapsulate};
+use crate::state::{ClientState, client_table, next};
+use crate::suite::Suite;
+use crate::time::UnixTime;
+
+/// How a client seals and what it accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientOptions {
+    /// Limits of the response; its frame limit is told to the gateway.
+    pub response: Limits,
+    /// The largest request body, in bytes; the gateway's own limit holds beside it.
+    pub max_request: u64,
+    /// The padding of the request.
+    pub padding: Padding,
+    /// What to ask of the response's padding; `None` leaves it to the gateway.
+    pub response_padding: Option<bool>,
+    /// Whether bytes after the response are an error, as over HTTP, or belong to the next exchange.
+    pub one_exchange: bool,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            response: Limits::RESPONSE,
+            max_request: Limits::REQUEST.content,
+            padding: Padding::Padme,
+            response_padding: None,
+            one_exchange: true,
+        }
+    }
+}
+
+/// What a response brought.
+#[derive(PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientEvent<'a> {
+    /// The head.
+    Head(ResponseHead<'a>),
+    /// The next bytes of the body, in secure memory.
+    Data(&'a [u8]),
+    /// The response is whole; only now is it one.
+    Complete(Complete),
+    /// The gateway ended the exchange with a sealed error.
+    Error {
+        /// Why.
+        code: ErrorCode,
+        /// The gateway's clock, with [`ErrorCode::Time`].
+        gateway_time: Option<UnixTime>,
+    },
+    /// Someone, perhaps the gateway, refused in the clear. A hint that nothing authenticates.
+    Rejected(RejectCode),
+}
+
+impl core::fmt::Debug for ClientEvent<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Head(head) => f.debug_tuple("Head").field(&head.status).finish(),
+            Self::Data(data) => write!(f, "Data([REDACTED; {}])", data.len()),
+            Self::Complete(_) => f.write_str("Complete"),
+            Self::Error { code, .. } => f.debug_tuple("Error").field(code).finish(),
+            Self::Rejected(code) => f.debug_tuple("Rejected").field(code).finish(),
+        }
+    }
+}
+
+/// An event whose content still stands in the frame buffer.
+#[derive(Clone, Copy)]
+enum Pending {
+    Head {
+        len: usize,
+    },
+    Data {
+        len: usize,
+    },
+    Complete,
+    Error {
+        code: ErrorCode,
+        gateway_time: Option<UnixTime>,
+    },
+    Rejected(RejectCode),
+}
+
+/// One request and its response, from the client's side. See the [module](super) for the grammar.
+pub struct ClientExchange {
+    state: ClientState,
+    request: Request,
+    body_sent: usize,
+    exchange_id: [u8; EXCHANGE_ID_LEN],
+    options: ClientOptions,
+    enc_digest: Sha256,
+    sending: Option<Outgoing>,
+    keys: Option<KeyBlock<SecureArray<KEY_BLOCK_LEN>>>,
+    opener: Option<Opener<Aes256Gcm, SecureArray<KEY_BLOCK_LEN>>>,
+    queue: Queue,
+    cancel: Option<Queue>,
+    incoming: Incoming,
+    pending: Option<Pending>,
+}
+
+impl ClientExchange {
+    /// Agrees on keys with `key` and gets the request ready. `now` goes into the sealed head.
+    ///
+    /// # Errors
+    /// [`Misuse`] for a head or body that cannot be sent, [`Environment`] if memory or randomness cannot be had: with the request,
+    /// so that nothing is lost. [`PeerError`] if the gateway's key is not valid.
+    #[allow(clippy::result_large_err)] // the request comes back, whatever its size
+    pub fn new<R: TryCryptoRng + ?Sized>(
+        memory: &SecureMemory,
+        key: &GatewayKey,
+        request: Request,
+        now: UnixTime,
+        options: ClientOptions,
+        rng: &mut R,
+    ) -> Result<Self, (Request, Error)> {
+        let limit = options.max_request.min(u64::from(key.max_request));
+        if request.body.len() as u64 > limit {
+            return Err((
+                request,
+                Misuse::TooLarge {
+                    what: "request body",
+                    limit,
+                }
+                .into(),
+            ));
+        }
+        match Prepared::new(memory, key, &request, now, options, rng) {
+            Ok(Prepared {
+                outgoing,
+                enc_digest,
+                exchange_id,
+                incoming,
+            }) => Ok(Self {
+                state: ClientState::Sending,
+                request,
+                body_sent: 0,
+                exchange_id,
+                options,
+                enc_digest,
+                sending: Some(outgoing),
+                keys: None,
+                opener: None,
+                queue: Queue::default(),
+                cancel: None,
+                incoming,
+                pending: None,
+            }),
+            Err(error) => Err((request, error)),
+        }
+    }
+
+    /// Where the exchange stands.
+    pub const fn state(&self) -> ClientState {
+        self.state
+    }
+
+    /// Whether everything of the request has left through [`poll_transmit`](Self::poll_transmit).
+    pub fn is_request_sent(&self) -> bool {
+        self.sending.is_none() && self.queue.len() == 0
+    }
+
+    /// The random id of this exchange, as the response must name it.
+    pub const fn exchange_id(&self) -> &[u8; EXCHANGE_ID_LEN] {
+        &self.exchange_id
+    }
+
+    /// The request, back for another try.
+    pub fn into_request(self) -> Request {
+        self.request
+    }
+
+    /// Writes the next bytes to send into `out` and says how many; 0 when there are none.
+    ///
+    /// # Errors
+    /// [`Environment`] if secure memory cannot be had.
+    pub fn poll_transmit(&mut self, out: &mut [u8]) -> Result<usize, Error> {
+        let mut written = 0;
+        while written < out.len() {
+            let Some(outgoing) = &mut self.sending else {
+                written += self.queue.transmit(&mut out[written..]);
+                break;
+            };
+            if outgoing.queue().len() == 0 {
+                let body = &self.request.body.expose()[self.body_sent..];
+                if body.is_empty() {
+                    outgoing.last(FrameType::End, &[])?;
+                    self.finish_sending()?;
+                    continue;
+                }
+                self.body_sent += outgoing.data(body)?;
+            }
+            written += outgoing.queue().transmit(&mut out[written..]);
+        }
+        Ok(written)
+    }
+
+    /// After END: the request key is needed for nothing more, so CANCEL is sealed now, to be sent or thrown away.
+    fn finish_sending(&mut self) -> Result<(), Error> {
+        let Some(mut outgoing) = self.sending.take() else {
+            return Ok(());
+        };
+        let queue = core::mem::take(outgoing.queue());
+        outgoing.cancel()?;
+        let (sealer, cancel) = outgoing.into_parts();
+        self.keys = Some(sealer.into_keys());
+        self.queue = queue;
+        self.cancel = Some(cancel);
+        self.state = ClientState::AwaitAccept;
+        Ok(())
+    }
+
+    /// Puts CANCEL behind the request (ORDER-6), for raw streams; over HTTP, close the stream instead. What arrives from now on is
+    /// thrown away up to END, ERROR or REJECT.
+    ///
+    /// # Errors
+    /// [`Misuse::State`] before the request has ended, or a second time.
+    pub fn cancel(&mut self) -> Result<(), Misuse> {
+        let cancel = self
+            .cancel
+            .take()
+            .ok_or(Misuse::State("nothing to cancel, or cancelled already"))?;
+        if matches!(self.state, ClientState::Done | ClientState::Failed) {
+            return Err(Misuse::State("the exchange is over"));
+        }
+        let mut bytes = cancel;
+        let mut frame = [0; 64];
+        let len = bytes.transmit(&mut frame);
+        self.queue.push(&frame[..len]);
+        Ok(())
+    }
+
+    /// Takes bytes from the gateway and says how many. Stops after a frame that made an event: call
+    /// [`poll_event`](Self::poll_event), then go on with the rest.
+    ///
+    /// # Errors
+    /// [`PeerError`], and the exchange has failed: every later call gives [`PeerError::Poisoned`].
+    pub fn handle_input(&mut self, input: &[u8]) -> Result<usize, Error> {
+        if self.state == ClientState::Failed {
+            return Err(PeerError::Poisoned.into());
+        }
+        let result = self.take_input(input);
+        if result.is_err() {
+            self.fail();
+        }
+        result
+    }
+
+    fn take_input(&mut self, input: &[u8]) -> Result<usize, Error> {
+        let mut consumed = 0;
+        while consumed < input.len() && self.pending.is_none() {
+            if self.state == ClientState::Done {
+                if self.options.one_exchange {
+                    return Err(Malformed::TrailingBytes.into());
+                }
+                break;
+            }
+            let (count, frame) = self
+                .incoming
+                .handle_input(&input[consumed..], RESPONSE_NONCE_LEN);
+            consumed += count;
+            if let Some(kind) = frame? {
+                self.handle_frame(kind)?;
+            }
+        }
+        Ok(consumed)
+    }
+
+    fn handle_frame(&mut self, kind: FrameType) -> Result<(), Error> {
+        let state = next(client_table(), self.state, kind).ok_or(Malformed::Order)?;
+        let pending = match kind {
+            FrameType::Accept => {
+                self.accept()?;
+                None
+            }
+            FrameType::Reject => Some(Pending::Rejected(RejectCode::from_u8(
+                self.incoming.clear_body()[0],
+            ))),
+            _ => self.open(kind)?,
+        };
+        self.state = state;
+        if state == ClientState::Done {
+            self.opener = None;
+            self.keys = None;
+        }
+        match pending {
+            // The content stays where it is until the event is taken.
+            Some(pending) => self.pending = Some(pending),
+            None => self.incoming.next_frame(),
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self) -> Result<(), Error> {
+        let mut keys = self.keys.take().ok_or(Malformed::Order)?;
+        let nonce = self
+            .incoming
+            .clear_body()
+            .try_into()
+            .map_err(|_| Malformed::FrameLength)?;
+        keys.start_response(self.enc_digest.clone(), nonce);
+        self.opener = Some(Opener::new(keys));
+        Ok(())
+    }
+
+    fn open(&mut self, kind: FrameType) -> Result<Option<Pending>, Error> {
+        let opener = self.opener.as_mut().ok_or(Malformed::Order)?;
+        let content = opener.open(self.incoming.frame())?.content;
+        let len = content.len();
+        Ok(match kind {
+            FrameType::Head => {
+                if ResponseHead::decode(content)?.exchange_id != self.exchange_id {
+                    return Err(Malformed::ExchangeId.into());
+                }
+                Some(Pending::Head { len })
+            }
+            FrameType::Data => {
+                self.incoming.count_content(len)?;
+                // A cover frame says nothing.
+                (len > 0).then_some(Pending::Data { len })
+            }
+            FrameType::Error => Some(error(content)?),
+            _ => Some(Pending::Complete),
+        })
+    }
+
+    /// The next event. Content is borrowed from secure memory and gone with the next call of
+    /// [`handle_input`](Self::handle_input) or of this.
+    pub fn poll_event(&mut self) -> Option<ClientEvent<'_>> {
+        let Some(pending) = self.pending.take() else {
+            self.incoming.forget_taken();
+            return None;
+        };
+        self.incoming.take_frame();
+        self.event(pending)
+    }
+
+    /// The event that [`poll_event`](Self::poll_event) would give, left where it is.
+    pub fn peek_event(&self) -> Option<ClientEvent<'_>> {
+        self.event(self.pending?)
+    }
+
+    fn event(&self, pending: Pending) -> Option<ClientEvent<'_>> {
+        Some(match pending {
+            Pending::Head { len } => {
+                // It was decoded when it arrived; it has not changed since.
+                ClientEvent::Head(ResponseHead::decode(self.incoming.content(len)).ok()?)
+            }
+            Pending::Data { len } => ClientEvent::Data(self.incoming.content(len)),
+            Pending::Complete => ClientEvent::Complete(Complete::new()),
+            Pending::Error { code, gateway_time } => ClientEvent::Error { code, gateway_time },
+            Pending::Rejected(code) => ClientEvent::Rejected(code),
+        })
+    }
+
+    /// The gateway's bytes have ended.
+    ///
+    /// # Errors
+    /// [`PeerError::Truncated`] if the response had not (ORDER-1).
+    pub fn handle_eof(&mut self) -> Result<(), PeerError> {
+        match self.state {
+            ClientState::Done => Ok(()),
+            ClientState::Failed => Err(PeerError::Poisoned),
+            _ => {
+                self.fail();
+                Err(PeerError::Truncated)
+            }
+        }
+    }
+
+    fn fail(&mut self) {
+        self.state = ClientState::Failed;
+        self.sending = None;
+        self.keys = None;
+        self.opener = None;
+        self.pending = None;
+        self.incoming.next_frame();
+    }
+}
+
+impl core::fmt::Debug for ClientExchange {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ClientExchange")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What `new` makes before it takes the request.
+struct Prepared {
+    outgoing: Outgoing,
+    enc_digest: Sha256,
+    exchange_id: [u8; EXCHANGE_ID_LEN],
+    incoming: Incoming,
+}
+
+impl Prepared {
+    fn new<R: TryCryptoRng + ?Sized>(
+        memory: &SecureMemory,
+        key: &GatewayKey,
+        request: &Request,
+        now: UnixTime,
+        options: ClientOptions,
+        rng: &mut R,
+    ) -> Result<Self, Error> {
+        let mut seed = memory.array::<SEED_LEN>()?;
+        rng.try_fill_bytes(seed.expose_mut())
+            .map_err(|_| Environment::Random)?;
+        let mut exchange_id = [0; EXCHANGE_ID_LEN];
+        rng.try_fill_bytes(&mut exchange_id)
+            .map_err(|_| Environment::Random)?;
+
+        let header = OpenHeader::new(key.suite, key.key_id);
+        let mut enc = [0; Suite::MAX_ENC_LEN];
+        let enc = &mut enc[..key.suite.enc_len()];
+        let mut keys = KeyBlock::new(memory.array::<KEY_BLOCK_LEN>()?);
+        encapsulate(&header, &key.public_key, seed.expose_mut(), enc, &mut keys)?;
+
+        let mut queue = Queue::default();
+        let open = FrameHeader::new(FrameType::Open, OpenHeader::LEN + enc.len())?;
+        queue.push(&open.to_bytes());
+        queue.push(&header.to_bytes());
+        queue.push(enc);
+
+        let max_frame = (key.max_frame as usize)
+            .min(options.response.frame.max(crate::frame::DEFAULT_MAX_FRAME));
+        let mut outgoing =
+            Outgoing::new(Sealer::new(keys), memory, options.padding, max_frame, queue)?;
+        outgoing.head(|out| {
+            request.encode_head(
+                exchange_id,
+                now,
+                options.response.frame,
+                options.response_padding,
+                out,
+            )
+        })?;
+        let incoming = Incoming::new(memory, options.response)?;
+        Ok(Self {
+            outgoing,
+            enc_digest: Sha256::new_with_prefix(enc),
+            exchange_id,
+            incoming,
+        })
+    }
+}
+
+/// The content of ERROR (spec section 8.1).
+fn error(content: &[u8]) -> Result<Pending, Malformed> {
+    let (&code, detail) = content.split_first().ok_or(Malformed::Content)?;
+    let code = ErrorCode::from_u8(code);
+    let gateway_time = match (code, <[u8; 8]>::try_from(detail)) {
+        (ErrorCode::Time, Ok(clock)) => Some(UnixTime::from_millis(u64::from_be_bytes(clock))),
+        (ErrorCode::Time, Err(_)) => return Err(Malformed::Content),
+        _ => None,
+    };
+    Ok(Pending::Error { code, gateway_time })
+}

@@ -1,0 +1,230 @@
+//! The receiving half of both ends: bytes to whole frames, limits before memory.
+
+use sealwire_memlock::{SecureBytes, SecureMemory};
+
+use super::limits::Limits;
+use crate::error::{Error, PeerError};
+use crate::frame::{CONTENT_OFFSET, FrameHeader, FrameType, HEADER_LEN};
+
+/// Collects frames, one at a time, in secure memory: sealed frames are opened where they stand.
+pub(super) struct Incoming {
+    frame: SecureBytes,
+    header: Option<FrameHeader>,
+    limits: Limits,
+    wire: u64,
+    content: u64,
+    /// The frame in the buffer was handed out; the next input begins another.
+    taken: bool,
+}
+
+impl Incoming {
+    pub(super) fn new(memory: &SecureMemory, limits: Limits) -> Result<Self, Error> {
+        Ok(Self {
+            frame: memory.with_capacity(0)?,
+            header: None,
+            limits,
+            wire: 0,
+            content: 0,
+            taken: false,
+        })
+    }
+
+    /// Takes bytes up to the end of one frame. Returns how many, also on an error, and the frame's type once it is whole.
+    ///
+    /// `clear_limit` bounds the body of clear frames that have no fixed length (FRAME-5).
+    pub(super) fn handle_input(
+        &mut self,
+        input: &[u8],
+        clear_limit: usize,
+    ) -> (usize, Result<Option<FrameType>, Error>) {
+        let mut consumed = 0;
+        let result = self.collect(input, clear_limit, &mut consumed);
+        (consumed, result)
+    }
+
+    fn collect(
+        &mut self,
+        input: &[u8],
+        clear_limit: usize,
+        consumed: &mut usize,
+    ) -> Result<Option<FrameType>, Error> {
+        self.forget_taken();
+        let header = match self.header {
+            Some(header) => header,
+            None => {
+                *consumed += self.take(input, HEADER_LEN)?;
+                let Some(bytes) = self.frame.expose().first_chunk::<HEADER_LEN>() else {
+                    return Ok(None);
+                };
+                let header = FrameHeader::parse(*bytes)?;
+                self.check_limits(header, clear_limit)?;
+                *self.header.insert(header)
+            }
+        };
+        *consumed += self.take(&input[*consumed..], header.size())?;
+        if self.frame.len() < header.size() {
+            return Ok(None);
+        }
+        self.wire += header.size() as u64;
+        Ok(Some(header.kind()))
+    }
+
+    /// Whether a frame has begun and is not whole.
+    pub(super) fn has_begun(&self) -> bool {
+        !self.frame.is_empty() && !self.taken
+    }
+
+    /// FRAME-3, LIMIT-1: from the header alone.
+    fn check_limits(&self, header: FrameHeader, clear_limit: usize) -> Result<(), PeerError> {
+        if header.kind().is_sealed() {
+            if header.size() > self.limits.frame {
+                return Err(PeerError::TooLarge {
+                    what: "frame",
+                    limit: self.limits.frame as u64,
+                });
+            }
+        } else if header.body_len() > clear_limit.max(32) {
+            return Err(PeerError::TooLarge {
+                what: "frame",
+                limit: clear_limit as u64,
+            });
+        }
+        if self.wire + header.size() as u64 > self.limits.wire {
+            return Err(PeerError::TooLarge {
+                what: "message with its padding",
+                limit: self.limits.wire,
+            });
+        }
+        Ok(())
+    }
+
+    /// Copies from `input` until the frame holds `upto` bytes. Memory grows with what arrived, not with what was announced.
+    fn take(&mut self, input: &[u8], upto: usize) -> Result<usize, Error> {
+        let count = (upto - self.frame.len()).min(input.len());
+        self.frame.try_extend_from_slice(&input[..count])?;
+        Ok(count)
+    }
+
+    /// The whole frame, header included.
+    pub(super) fn frame(&mut self) -> &mut [u8] {
+        self.frame.expose_mut()
+    }
+
+    /// The body of a clear frame.
+    pub(super) fn clear_body(&self) -> &[u8] {
+        &self.frame.expose()[HEADER_LEN..]
+    }
+
+    /// Counts the content of a DATA frame; call after it opened.
+    pub(super) fn count_content(&mut self, len: usize) -> Result<(), PeerError> {
+        self.content += len as u64;
+        if self.content > self.limits.content {
+            return Err(PeerError::TooLarge {
+                what: "body",
+                limit: self.limits.content,
+            });
+        }
+        Ok(())
+    }
+
+    /// Forgets the frame, to begin the next.
+    pub(super) fn next_frame(&mut self) {
+        self.frame.clear();
+        self.header = None;
+    }
+
+    /// The content of the opened frame, `len` bytes.
+    pub(super) fn content(&self, len: usize) -> &[u8] {
+        &self.frame.expose()[CONTENT_OFFSET..CONTENT_OFFSET + len]
+    }
+
+    /// Marks the frame as handed out: it stays until the next call.
+    pub(super) fn take_frame(&mut self) {
+        self.taken = true;
+    }
+
+    /// Wipes a frame that was handed out.
+    pub(super) fn forget_taken(&mut self) {
+        if core::mem::take(&mut self.taken) {
+            self.next_frame();
+        }
+    }
+}
+
+/// Reads and throws away frames until one of the kinds that ends a request (ORDER-3), without memory for bodies.
+#[derive(Debug, Default)]
+pub(super) struct Drain {
+    header: [u8; HEADER_LEN],
+    have: usize,
+    /// What is left of a frame whose header is known, and whether that frame is the last.
+    body: Option<(usize, bool)>,
+    wire: u64,
+}
+
+impl Drain {
+    /// Goes on from where `incoming` stands, perhaps in the middle of a frame.
+    pub(super) fn continue_from(incoming: &Incoming) -> Self {
+        let mut drain = Self {
+            wire: incoming.wire,
+            ..Self::default()
+        };
+        match incoming.header {
+            Some(header) => {
+                drain.body = Some((
+                    header.size() - incoming.frame.len(),
+                    ends_request(header.kind()),
+                ))
+            }
+            // Without a header at most four bytes were taken.
+            None => {
+                let begun = incoming.frame.expose();
+                drain.have = begun.len();
+                drain.header[..begun.len()].copy_from_slice(begun);
+            }
+        }
+        drain
+    }
+
+    /// Takes bytes. Returns how many, and whether the request has ended: by its last frame, or by breaking the framing or the limit.
+    pub(super) fn handle_input(&mut self, input: &[u8], wire_limit: u64) -> (usize, bool) {
+        let mut consumed = 0;
+        loop {
+            let (left, last) = match self.body {
+                Some(body) => body,
+                None => {
+                    let count = (HEADER_LEN - self.have).min(input.len() - consumed);
+                    self.header[self.have..self.have + count]
+                        .copy_from_slice(&input[consumed..consumed + count]);
+                    self.have += count;
+                    consumed += count;
+                    if self.have < HEADER_LEN {
+                        return (consumed, false);
+                    }
+                    let Ok(header) = FrameHeader::parse(self.header) else {
+                        return (consumed, true);
+                    };
+                    self.have = 0;
+                    self.wire += header.size() as u64;
+                    if self.wire > wire_limit {
+                        return (consumed, true);
+                    }
+                    (header.body_len(), ends_request(header.kind()))
+                }
+            };
+            let count = left.min(input.len() - consumed);
+            consumed += count;
+            if left > count {
+                self.body = Some((left - count, last));
+                return (consumed, false);
+            }
+            self.body = None;
+            if last {
+                return (consumed, true);
+            }
+        }
+    }
+}
+
+fn ends_request(kind: FrameType) -> bool {
+    matches!(kind, FrameType::End | FrameType::Cancel)
+}

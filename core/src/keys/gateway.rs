@@ -1,0 +1,325 @@
+//! The gateway's private side: its identity, its epoch keys, and their rotation.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use p256::ecdsa::signature::hazmat::PrehashSigner;
+use p256::ecdsa::{Signature, SigningKey};
+use rand_core::TryCryptoRng;
+use sealwire_memlock::{SecureArray, SecureMemory, scrub_stack};
+use sha2::{Digest, Sha256};
+
+use super::pin::{IDENTITY_LEN, Pin};
+use super::record::{KEY_ID_LEN, KeyRecord, SKEW, key_id, signed_parts};
+use super::set::{KeySet, SignedRecord};
+use crate::error::{Environment, Error, Malformed, RejectCode};
+use crate::frame::DEFAULT_MAX_FRAME;
+use crate::record::OpenHeader;
+use crate::schedule::derive_key_pair;
+use crate::suite::Suite;
+use crate::time::UnixTime;
+
+/// A gateway's long-lived P-256 signing key, in secure memory.
+pub struct Identity {
+    scalar: SecureArray<32>,
+    public: [u8; IDENTITY_LEN],
+}
+
+impl Identity {
+    /// A new identity. The scalar is drawn straight into secure memory.
+    ///
+    /// # Errors
+    /// [`Environment`] if randomness or memory cannot be had.
+    pub fn generate<R: TryCryptoRng + ?Sized>(
+        memory: &SecureMemory,
+        rng: &mut R,
+    ) -> Result<Self, Error> {
+        let mut scalar = memory.array::<32>()?;
+        // A uniform 32-byte string is a valid scalar but with probability 2^-32; a source that fails this often is broken.
+        for _ in 0..8 {
+            rng.try_fill_bytes(scalar.expose_mut())
+                .map_err(|_| Environment::Random)?;
+            if let Ok(public) = public_of(&scalar) {
+                return Ok(Self { scalar, public });
+            }
+        }
+        Err(Environment::Random.into())
+    }
+
+    /// The identity of a scalar that was kept.
+    ///
+    /// # Errors
+    /// [`Malformed::PublicKey`] if it is zero or not below the order of the curve.
+    pub fn from_scalar(scalar: SecureArray<32>) -> Result<Self, Malformed> {
+        let public = public_of(&scalar)?;
+        Ok(Self { scalar, public })
+    }
+
+    /// The scalar, to be kept: whoever has it is the gateway.
+    pub fn expose_scalar(&self) -> &[u8; 32] {
+        self.scalar.expose()
+    }
+
+    /// The public key.
+    pub const fn public(&self) -> &[u8; IDENTITY_LEN] {
+        &self.public
+    }
+
+    /// What clients pin.
+    pub fn pin(&self) -> Pin {
+        Pin::of(&self.public)
+    }
+
+    /// Signs a record (spec section 5.1).
+    fn sign(&self, record: &[u8]) -> Result<[u8; 64], Error> {
+        let mut hash = Sha256::new();
+        signed_parts(record)
+            .iter()
+            .for_each(|part| hash.update(part));
+        let digest = hash.finalize();
+        scrub_stack(|| {
+            let key =
+                SigningKey::from_slice(self.scalar.expose()).map_err(|_| Malformed::PublicKey)?;
+            let signature: Signature =
+                key.sign_prehash(&digest).map_err(|_| Environment::Random)?;
+            Ok(signature.to_bytes().into())
+        })
+    }
+}
+
+impl core::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Identity")
+            .field("pin", &self.pin())
+            .finish_non_exhaustive()
+    }
+}
+
+fn public_of(scalar: &SecureArray<32>) -> Result<[u8; IDENTITY_LEN], Malformed> {
+    scrub_stack(|| {
+        let key = SigningKey::from_slice(scalar.expose()).map_err(|_| Malformed::PublicKey)?;
+        key.verifying_key()
+            .to_sec1_point(false)
+            .as_bytes()
+            .try_into()
+            .map_err(|_| Malformed::PublicKey)
+    })
+}
+
+/// A short-lived HPKE key and its signed record.
+#[derive(Debug)]
+pub struct EpochKey {
+    private: SecureArray<32>,
+    suite: Suite,
+    key_id: [u8; KEY_ID_LEN],
+    not_before: UnixTime,
+    not_after: UnixTime,
+    signed: SignedRecord,
+}
+
+/// What a gateway promises to accept, as written into its key records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordLimits {
+    /// The largest frame, in bytes on the wire; at least 1024.
+    pub max_frame: u32,
+    /// The largest request body, in bytes.
+    pub max_request: u32,
+}
+
+impl Default for RecordLimits {
+    fn default() -> Self {
+        Self {
+            max_frame: DEFAULT_MAX_FRAME as u32,
+            max_request: 10 * 1024 * 1024,
+        }
+    }
+}
+
+impl EpochKey {
+    /// Makes a key that is valid in `[not_before, not_after)`.
+    ///
+    /// # Errors
+    /// [`Environment`] if randomness or memory cannot be had; [`Malformed::Keys`] for an empty time span or a frame below 1024.
+    pub fn generate<R: TryCryptoRng + ?Sized>(
+        identity: &Identity,
+        suite: Suite,
+        not_before: UnixTime,
+        not_after: UnixTime,
+        limits: RecordLimits,
+        memory: &SecureMemory,
+        rng: &mut R,
+    ) -> Result<Self, Error> {
+        let mut ikm = memory.array::<32>()?;
+        rng.try_fill_bytes(ikm.expose_mut())
+            .map_err(|_| Environment::Random)?;
+        let mut private = memory.array::<32>()?;
+        let mut public_key = [0; Suite::MAX_PUBLIC_KEY_LEN];
+        let public_key = &mut public_key[..suite.public_key_len()];
+        derive_key_pair(suite, ikm.expose(), private.expose_mut(), public_key);
+        let mut record = alloc::vec![0; KeyRecord::encoded_len(suite)];
+        let fields = KeyRecord {
+            suite: Some(suite),
+            public_key,
+            not_before,
+            not_after,
+            max_frame: limits.max_frame,
+            max_request: limits.max_request,
+        };
+        fields.encode(&mut record)?;
+        KeyRecord::parse(&record)?;
+        let signature = identity.sign(&record)?;
+        let key_id = key_id(&record);
+        Ok(Self {
+            private,
+            suite,
+            key_id,
+            not_before,
+            not_after,
+            signed: SignedRecord {
+                record,
+                signature,
+                evidence: None,
+            },
+        })
+    }
+
+    /// The first 8 bytes of the record's SHA-256.
+    pub const fn key_id(&self) -> [u8; KEY_ID_LEN] {
+        self.key_id
+    }
+
+    /// The record, its signature, and room for evidence.
+    pub const fn signed(&self) -> &SignedRecord {
+        &self.signed
+    }
+}
+
+/// Maps what an OPEN names to a private key. The seam for key rings, several suites at once, and hardware.
+pub trait Keys {
+    /// Calls `with` with the serialised private key that `header` names, if it is valid at `now`.
+    ///
+    /// # Errors
+    /// [`RejectCode::Suite`] or [`RejectCode::Key`].
+    fn with_private_key(
+        &self,
+        header: &OpenHeader,
+        now: UnixTime,
+        with: &mut dyn FnMut(&[u8; 32]),
+    ) -> Result<(), RejectCode>;
+}
+
+/// A gateway's identity and the epoch keys it holds, rotated before they end.
+#[derive(Debug)]
+pub struct KeyRing {
+    identity: Identity,
+    suites: Vec<Suite>,
+    limits: RecordLimits,
+    lifetime: Duration,
+    keys: Vec<EpochKey>,
+    memory: SecureMemory,
+}
+
+impl KeyRing {
+    /// How long an epoch key lives by default.
+    pub const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+    /// A ring without keys: call [`rotate`](Self::rotate) before use.
+    pub fn new(
+        identity: Identity,
+        suites: &[Suite],
+        limits: RecordLimits,
+        memory: SecureMemory,
+    ) -> Self {
+        Self {
+            identity,
+            suites: suites.into(),
+            limits,
+            lifetime: Self::LIFETIME,
+            keys: Vec::new(),
+            memory,
+        }
+    }
+
+    /// Keys live for `lifetime`; the next one is made when half of it has passed.
+    #[must_use]
+    pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// The identity.
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Makes the keys that are missing at `now`, wipes those that have ended (TIME-2), and says when to call again.
+    ///
+    /// # Errors
+    /// [`Environment`] if randomness or memory cannot be had. Keys that exist stay.
+    pub fn rotate<R: TryCryptoRng + ?Sized>(
+        &mut self,
+        now: UnixTime,
+        rng: &mut R,
+    ) -> Result<UnixTime, Error> {
+        self.keys
+            .retain(|key| now < key.not_after.saturating_add(SKEW));
+        let half = self.lifetime / 2;
+        let mut next = now.saturating_add(half);
+        for &suite in &self.suites {
+            let newest = self
+                .keys
+                .iter()
+                .filter(|key| key.suite == suite)
+                .map(|key| key.not_before)
+                .max();
+            match newest.map(|not_before| not_before.saturating_add(half)) {
+                Some(due) if due > now => next = next.min(due),
+                _ => {
+                    let not_after = now.saturating_add(self.lifetime);
+                    let key = EpochKey::generate(
+                        &self.identity,
+                        suite,
+                        now,
+                        not_after,
+                        self.limits,
+                        &self.memory,
+                        rng,
+                    )?;
+                    self.keys.push(key);
+                }
+            }
+        }
+        Ok(next)
+    }
+
+    /// What clients fetch.
+    pub fn key_set(&self) -> KeySet {
+        let records = self
+            .keys
+            .iter()
+            .rev()
+            .map(|key| key.signed.clone())
+            .collect();
+        KeySet::new(*self.identity.public(), records)
+    }
+}
+
+impl Keys for KeyRing {
+    fn with_private_key(
+        &self,
+        header: &OpenHeader,
+        now: UnixTime,
+        with: &mut dyn FnMut(&[u8; 32]),
+    ) -> Result<(), RejectCode> {
+        if !self.suites.contains(&header.suite()) {
+            return Err(RejectCode::Suite);
+        }
+        let key = self.keys.iter().find(|key| {
+            key.key_id == header.key_id()
+                && key.suite == header.suite()
+                && now < key.not_after.saturating_add(SKEW)
+        });
+        key.map(|key| with(key.private.expose()))
+            .ok_or(RejectCode::Key)
+    }
+}

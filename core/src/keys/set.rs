@@ -1,0 +1,248 @@
+//! Key sets (spec section 5.3): an identity and the records it signed, as a KEYS body or as JSON.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use base64ct::{Base64, Encoding};
+use serde::{Deserialize, Serialize};
+
+use super::pin::{IDENTITY_LEN, Pin};
+use super::record::{KEY_ID_LEN, KeyRecord, SIGNATURE_LEN, key_id, verify};
+use crate::error::Malformed;
+use crate::suite::Suite;
+use crate::time::UnixTime;
+
+/// The largest key set read, as KEYS or as JSON, in bytes.
+const MAX_JSON: usize = 256 * 1024;
+/// More records than any gateway has use for.
+const MAX_RECORDS: usize = 64;
+
+/// An identity and the records it signed, not yet trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySet {
+    identity: [u8; IDENTITY_LEN],
+    records: Vec<SignedRecord>,
+}
+
+/// A record with its signature, and attestation evidence if there is any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedRecord {
+    /// The record's bytes.
+    pub record: Vec<u8>,
+    /// The identity's signature.
+    pub signature: [u8; SIGNATURE_LEN],
+    /// Attestation evidence; commits to the SHA-256 of the record.
+    pub evidence: Option<Vec<u8>>,
+}
+
+/// A key that a client seals to: its record verified, its identity not yet judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayKey {
+    pub(crate) suite: Suite,
+    pub(crate) key_id: [u8; KEY_ID_LEN],
+    pub(crate) public_key: Vec<u8>,
+    pub(crate) not_after: UnixTime,
+    pub(crate) max_frame: u32,
+    pub(crate) max_request: u32,
+}
+
+impl GatewayKey {
+    /// The suite.
+    pub const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// The first 8 bytes of the record's SHA-256.
+    pub const fn key_id(&self) -> [u8; KEY_ID_LEN] {
+        self.key_id
+    }
+
+    /// When the key stops being valid.
+    pub const fn not_after(&self) -> UnixTime {
+        self.not_after
+    }
+
+    /// The largest request body the gateway accepts, in bytes.
+    pub const fn max_request(&self) -> u32 {
+        self.max_request
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Document {
+    version: u8,
+    identity: String,
+    keys: Vec<DocumentKey>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DocumentKey {
+    record: String,
+    signature: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    evidence: Option<String>,
+}
+
+impl KeySet {
+    /// A set of an identity and its records.
+    pub fn new(identity: [u8; IDENTITY_LEN], records: Vec<SignedRecord>) -> Self {
+        Self { identity, records }
+    }
+
+    /// Reads the body of a KEYS frame.
+    ///
+    /// # Errors
+    /// [`Malformed::Keys`] names the field.
+    pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
+        let (identity, rest) = body
+            .split_first_chunk::<IDENTITY_LEN>()
+            .ok_or(Malformed::Keys("identity"))?;
+        let (&count, mut rest) = rest.split_first().ok_or(Malformed::Keys("count"))?;
+        let mut records = Vec::new();
+        for _ in 0..count {
+            let (length, after) = rest
+                .split_first_chunk::<2>()
+                .ok_or(Malformed::Keys("length"))?;
+            let length = usize::from(u16::from_be_bytes(*length));
+            let (record, after) = after
+                .split_at_checked(length)
+                .ok_or(Malformed::Keys("length"))?;
+            let (signature, after) = after
+                .split_first_chunk()
+                .ok_or(Malformed::Keys("signature"))?;
+            records.push(SignedRecord {
+                record: record.into(),
+                signature: *signature,
+                evidence: None,
+            });
+            rest = after;
+        }
+        if !rest.is_empty() {
+            return Err(Malformed::Keys("length"));
+        }
+        Ok(Self {
+            identity: *identity,
+            records,
+        })
+    }
+
+    /// The body of a KEYS frame; evidence travels by HTTP only.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = self.identity.to_vec();
+        let records = &self.records[..self.records.len().min(MAX_RECORDS)];
+        out.push(records.len() as u8);
+        for signed in records {
+            // Records are at most 1283 bytes.
+            out.extend_from_slice(&(signed.record.len() as u16).to_be_bytes());
+            out.extend_from_slice(&signed.record);
+            out.extend_from_slice(&signed.signature);
+        }
+        out
+    }
+
+    /// Reads the JSON document.
+    ///
+    /// # Errors
+    /// [`Malformed::Keys`] names what is wrong.
+    pub fn from_json(json: &[u8]) -> Result<Self, Malformed> {
+        if json.len() > MAX_JSON {
+            return Err(Malformed::Keys("length"));
+        }
+        let document: Document =
+            serde_json::from_slice(json).map_err(|_| Malformed::Keys("json"))?;
+        if document.version != 1 {
+            return Err(Malformed::Keys("version"));
+        }
+        if document.keys.len() > MAX_RECORDS {
+            return Err(Malformed::Keys("count"));
+        }
+        let identity = fixed(&document.identity, "identity")?;
+        let records = document
+            .keys
+            .iter()
+            .map(|key| {
+                Ok(SignedRecord {
+                    record: Base64::decode_vec(&key.record)
+                        .map_err(|_| Malformed::Keys("record"))?,
+                    signature: fixed(&key.signature, "signature")?,
+                    evidence: match &key.evidence {
+                        Some(text) => Some(
+                            Base64::decode_vec(text).map_err(|_| Malformed::Keys("evidence"))?,
+                        ),
+                        None => None,
+                    },
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { identity, records })
+    }
+
+    /// The JSON document.
+    pub fn to_json(&self) -> String {
+        let document = Document {
+            version: 1,
+            identity: Base64::encode_string(&self.identity),
+            keys: self
+                .records
+                .iter()
+                .map(|signed| DocumentKey {
+                    record: Base64::encode_string(&signed.record),
+                    signature: Base64::encode_string(&signed.signature),
+                    evidence: signed.evidence.as_deref().map(Base64::encode_string),
+                })
+                .collect(),
+        };
+        serde_json::to_string(&document).expect("strings and a number always serialise")
+    }
+
+    /// The identity public key.
+    pub const fn identity(&self) -> &[u8; IDENTITY_LEN] {
+        &self.identity
+    }
+
+    /// The pin of the identity: what trust is decided by (TRUST-1).
+    pub fn pin(&self) -> Pin {
+        Pin::of(&self.identity)
+    }
+
+    /// The records, as they came.
+    pub fn records(&self) -> &[SignedRecord] {
+        &self.records
+    }
+
+    /// The valid record of `suite` with the latest `not_before` (TRUST-3), its signature verified.
+    ///
+    /// # Errors
+    /// The first thing wrong with a record, or [`Malformed::Keys`] if none of this suite is valid now.
+    pub fn select(&self, suite: Suite, now: UnixTime) -> Result<GatewayKey, Malformed> {
+        let mut best: Option<(UnixTime, GatewayKey)> = None;
+        for signed in &self.records {
+            verify(&self.identity, &signed.record, &signed.signature)?;
+            let record = KeyRecord::parse(&signed.record)?;
+            let later = best
+                .as_ref()
+                .is_none_or(|(not_before, _)| record.not_before > *not_before);
+            if record.suite != Some(suite) || !record.is_valid_at(now) || !later {
+                continue;
+            }
+            let key = GatewayKey {
+                suite,
+                key_id: key_id(&signed.record),
+                public_key: record.public_key.into(),
+                not_after: record.not_after,
+                max_frame: record.max_frame,
+                max_request: record.max_request,
+            };
+            best = Some((record.not_before, key));
+        }
+        best.map(|(_, key)| key)
+            .ok_or(Malformed::Keys("no valid record of the suite"))
+    }
+}
+
+fn fixed<const N: usize>(text: &str, field: &'static str) -> Result<[u8; N], Malformed> {
+    let mut out = [0; N];
+    match Base64::decode(text, &mut out) {
+        Ok(bytes) if bytes.len() == N => Ok(out),
+        _ => Err(Malformed::Keys(field)),
+    }
+}

@@ -1,0 +1,199 @@
+//! Sealing and opening one frame (spec section 2.1).
+
+use aead::{Key, Nonce};
+use core::marker::PhantomData;
+use sealwire_memlock::scrub_stack;
+
+use crate::error::{Malformed, Misuse, PeerError};
+use crate::frame::{
+    CONTENT_LENGTH_LEN, FrameHeader, FrameType, HEADER_LEN, SEALED_OVERHEAD, TAG_LEN,
+};
+use crate::schedule::{KeyBlock, KeyStore};
+use crate::suite::RecordAead;
+
+/// The most frames of one direction (SEAL-6).
+const MAX_FRAMES: u64 = 1 << 32;
+
+/// Seals the frames of one direction.
+pub(crate) struct Sealer<A, S: KeyStore> {
+    keys: KeyBlock<S>,
+    sequence: u64,
+    cipher: PhantomData<A>,
+}
+
+impl<A: RecordAead, S: KeyStore> Sealer<A, S> {
+    pub(crate) fn new(keys: KeyBlock<S>) -> Self {
+        Self {
+            keys,
+            sequence: 0,
+            cipher: PhantomData,
+        }
+    }
+
+    /// Seals the frame at the start of `frame`, whose content already stands at [`CONTENT_OFFSET`](crate::frame::CONTENT_OFFSET). The frame takes
+    /// `size` bytes; what `content_len` leaves of it becomes zeros.
+    ///
+    /// Nothing changes on an error, so that the call can be made again with a larger buffer.
+    pub(crate) fn seal(
+        &mut self,
+        kind: FrameType,
+        frame: &mut [u8],
+        content_len: usize,
+        size: usize,
+    ) -> Result<(), Misuse> {
+        let needed = size.max(SEALED_OVERHEAD + content_len);
+        if frame.len() < needed {
+            return Err(Misuse::OutputTooSmall { needed });
+        }
+        let content_length = u16::try_from(content_len).map_err(|_| Misuse::TooLarge {
+            what: "frame content",
+            limit: u64::from(u16::MAX),
+        })?;
+        let header = FrameHeader::new(kind, needed - HEADER_LEN).map_err(|_| Misuse::TooLarge {
+            what: "frame",
+            limit: crate::frame::LARGEST_FRAME as u64,
+        })?;
+        if self.sequence >= MAX_FRAMES {
+            return Err(Misuse::State("this direction has carried 2^32 frames"));
+        }
+        let (head, body) = frame[..needed].split_at_mut(HEADER_LEN);
+        head.copy_from_slice(&header.to_bytes());
+        let (plaintext, tag) = body.split_at_mut(needed - HEADER_LEN - TAG_LEN);
+        plaintext[..CONTENT_LENGTH_LEN].copy_from_slice(&content_length.to_be_bytes());
+        plaintext[CONTENT_LENGTH_LEN + content_len..].fill(0);
+        let nonce = nonce::<A>(self.keys.base_nonce(), self.sequence);
+        scrub_stack(|| {
+            let cipher = A::new(key::<A>(self.keys.key()));
+            cipher
+                .encrypt_inout_detached(&nonce, head, plaintext.into())
+                .map(|t| tag.copy_from_slice(&t))
+        })
+        .map_err(|_| Misuse::TooLarge {
+            what: "frame",
+            limit: crate::frame::LARGEST_FRAME as u64,
+        })?;
+        self.sequence += 1;
+        Ok(())
+    }
+
+    pub(crate) fn into_keys(self) -> KeyBlock<S> {
+        self.keys
+    }
+}
+
+/// Opens the frames of one direction; one failure poisons it (SEAL-3).
+pub(crate) struct Opener<A, S: KeyStore> {
+    keys: KeyBlock<S>,
+    sequence: u64,
+    poisoned: bool,
+    cipher: PhantomData<A>,
+}
+
+/// A frame that authenticated.
+#[derive(PartialEq, Eq)]
+pub struct Opened<'a> {
+    /// Its type.
+    pub kind: FrameType,
+    /// Its content, inside the caller's buffer.
+    pub content: &'a [u8],
+}
+
+impl core::fmt::Debug for Opened<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Opened({} [REDACTED])", self.kind.name())
+    }
+}
+
+impl<A: RecordAead, S: KeyStore> Opener<A, S> {
+    pub(crate) fn new(keys: KeyBlock<S>) -> Self {
+        Self {
+            keys,
+            sequence: 0,
+            poisoned: false,
+            cipher: PhantomData,
+        }
+    }
+
+    /// Whether any frame has been opened.
+    pub(crate) fn has_opened(&self) -> bool {
+        self.sequence > 0
+    }
+
+    /// Opens exactly one whole frame in place.
+    pub(crate) fn open<'a>(&mut self, frame: &'a mut [u8]) -> Result<Opened<'a>, PeerError> {
+        if self.poisoned {
+            return Err(PeerError::Poisoned);
+        }
+        self.poisoned = true;
+        let opened = self.open_frame(frame)?;
+        self.poisoned = false;
+        Ok(opened)
+    }
+
+    fn open_frame<'a>(&mut self, frame: &'a mut [u8]) -> Result<Opened<'a>, PeerError> {
+        let (head, body) = frame
+            .split_first_chunk_mut::<HEADER_LEN>()
+            .ok_or(Malformed::FrameLength)?;
+        let header = FrameHeader::parse(*head)?;
+        let kind = header.kind();
+        if header.body_len() != body.len() || self.sequence >= MAX_FRAMES {
+            return Err(Malformed::FrameLength.into());
+        }
+        if !kind.is_sealed() {
+            return Err(Malformed::Order.into());
+        }
+        let (text, tag) = body.split_at_mut(header.body_len() - TAG_LEN);
+        let tag: &[u8; TAG_LEN] = (&*tag).try_into().expect("split at TAG_LEN from the end");
+        let nonce = nonce::<A>(self.keys.base_nonce(), self.sequence);
+        scrub_stack(|| {
+            let cipher = A::new(key::<A>(self.keys.key()));
+            cipher.decrypt_inout_detached(&nonce, head, (&mut *text).into(), tag.into())
+        })
+        .map_err(|_| PeerError::Undecryptable)?;
+        self.sequence += 1;
+        let (length, rest) = text
+            .split_first_chunk::<CONTENT_LENGTH_LEN>()
+            .expect("FrameHeader::new demands room for it");
+        let length = usize::from(u16::from_be_bytes(*length));
+        // SEAL-4; the padding is summed up whole, so that the time taken says nothing about where it fails.
+        let (content, padding) = rest.split_at_checked(length).ok_or(Malformed::Padding)?;
+        if padding.iter().fold(0, |all, byte| all | byte) != 0 {
+            return Err(Malformed::Padding.into());
+        }
+        // SEAL-7
+        let content_is_right = match kind {
+            FrameType::End | FrameType::Cancel => content.is_empty(),
+            FrameType::Head | FrameType::Error => !content.is_empty(),
+            _ => true,
+        };
+        if !content_is_right {
+            return Err(Malformed::Content.into());
+        }
+        Ok(Opened { kind, content })
+    }
+
+    /// Refuses everything from now on, because of `reason`.
+    pub(crate) fn poison(&mut self, reason: Malformed) -> PeerError {
+        self.poisoned = true;
+        reason.into()
+    }
+
+    pub(crate) fn into_keys(self) -> KeyBlock<S> {
+        self.keys
+    }
+}
+
+/// The key as the cipher takes it, without copying it.
+fn key<A: RecordAead>(bytes: &[u8; 32]) -> &Key<A> {
+    bytes.into()
+}
+
+/// `base_nonce XOR (0x00000000 || sequence)`.
+fn nonce<A: RecordAead>(base: &[u8; 12], sequence: u64) -> Nonce<A> {
+    let mut nonce = Nonce::<A>::default();
+    nonce.copy_from_slice(base);
+    for (byte, count) in nonce[4..].iter_mut().zip(sequence.to_be_bytes()) {
+        *byte ^= count;
+    }
+    nonce
+}

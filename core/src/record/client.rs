@@ -1,0 +1,185 @@
+//! The client's side: seal a request, open its response.
+
+use aes_gcm::Aes256Gcm;
+use sha2::{Digest, Sha256};
+
+use super::cipher::{Opened, Opener, Sealer};
+use super::server::OpenHeader;
+use crate::error::{Error, Malformed, Misuse, PeerError};
+use crate::frame::{FrameType, RESPONSE_NONCE_LEN};
+use crate::schedule::{KeyBlock, KeyStore, SEED_LEN, encapsulate};
+use crate::suite::RecordAead;
+
+/// Seals the frames of a request: HEAD, any number of DATA, END.
+pub struct RequestSealer<S: KeyStore, A = Aes256Gcm> {
+    sealer: Sealer<A, S>,
+    enc: Sha256,
+    head_sealed: bool,
+}
+
+/// A request whose last frame is sealed; waits for ACCEPT.
+pub struct ResponseStart<S: KeyStore, A = Aes256Gcm> {
+    sealer: Sealer<A, S>,
+    enc: Sha256,
+}
+
+/// Opens the frames of a response.
+pub struct ResponseOpener<S: KeyStore, A = Aes256Gcm> {
+    opener: Opener<A, S>,
+    head_opened: bool,
+    complete: bool,
+}
+
+/// Proof that a response arrived whole: its END authenticated (ORDER-1).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Complete(());
+
+impl Complete {
+    #[cfg(feature = "alloc")]
+    pub(crate) const fn new() -> Self {
+        Self(())
+    }
+}
+
+impl<S: KeyStore, A: RecordAead> RequestSealer<S, A> {
+    /// Random bytes that one request needs.
+    pub const SEED_LEN: usize = SEED_LEN;
+
+    /// Agrees on keys with the holder of `public_key`.
+    ///
+    /// `seed` is fresh randomness and is wiped; `enc` receives the encapsulated key, [`Suite::enc_len`](crate::Suite::enc_len)
+    /// bytes, which follow `header` in the OPEN frame.
+    ///
+    /// # Errors
+    /// [`Malformed::PublicKey`] if the public key is not valid, [`Misuse::OutputTooSmall`] if `enc` is not of the right length.
+    pub fn new(
+        header: &OpenHeader,
+        public_key: &[u8],
+        seed: &mut [u8; SEED_LEN],
+        enc: &mut [u8],
+        store: S,
+    ) -> Result<Self, Error> {
+        let needed = header.suite().enc_len();
+        if enc.len() != needed {
+            return Err(Misuse::OutputTooSmall { needed }.into());
+        }
+        let mut keys = KeyBlock::new(store);
+        encapsulate(header, public_key, seed, enc, &mut keys)?;
+        Ok(Self {
+            sealer: Sealer::new(keys),
+            enc: Sha256::new_with_prefix(enc),
+            head_sealed: false,
+        })
+    }
+
+    /// Seals HEAD; its `content_len` bytes of content stand at [`CONTENT_OFFSET`](crate::frame::CONTENT_OFFSET) of `frame`.
+    /// The frame takes `size` bytes, or as few as it needs if that is more.
+    ///
+    /// # Errors
+    /// [`Misuse`]; nothing has changed.
+    pub fn seal_head(
+        &mut self,
+        frame: &mut [u8],
+        content_len: usize,
+        size: usize,
+    ) -> Result<(), Misuse> {
+        if self.head_sealed {
+            return Err(Misuse::State("HEAD is sealed already"));
+        }
+        self.sealer
+            .seal(FrameType::Head, frame, content_len, size)?;
+        self.head_sealed = true;
+        Ok(())
+    }
+
+    /// Seals DATA, like [`seal_head`](Self::seal_head).
+    ///
+    /// # Errors
+    /// [`Misuse`]; nothing has changed.
+    pub fn seal_data(
+        &mut self,
+        frame: &mut [u8],
+        content_len: usize,
+        size: usize,
+    ) -> Result<(), Misuse> {
+        if !self.head_sealed {
+            return Err(Misuse::State("HEAD comes first"));
+        }
+        self.sealer.seal(FrameType::Data, frame, content_len, size)
+    }
+
+    /// Seals END and goes on to the response.
+    ///
+    /// # Errors
+    /// The sealer itself, unchanged, and [`Misuse`].
+    #[allow(clippy::result_large_err)] // the caller gets its object back, whatever its size
+    pub fn seal_end(
+        mut self,
+        frame: &mut [u8],
+        size: usize,
+    ) -> Result<ResponseStart<S, A>, (Self, Misuse)> {
+        if !self.head_sealed {
+            return Err((self, Misuse::State("HEAD comes first")));
+        }
+        match self.sealer.seal(FrameType::End, frame, 0, size) {
+            Ok(()) => Ok(ResponseStart {
+                sealer: self.sealer,
+                enc: self.enc,
+            }),
+            Err(error) => Err((self, error)),
+        }
+    }
+}
+
+impl<S: KeyStore, A: RecordAead> ResponseStart<S, A> {
+    /// Seals CANCEL (ORDER-6), at most once.
+    ///
+    /// # Errors
+    /// [`Misuse`]; nothing has changed.
+    pub fn seal_cancel(&mut self, frame: &mut [u8], size: usize) -> Result<(), Misuse> {
+        self.sealer.seal(FrameType::Cancel, frame, 0, size)
+    }
+
+    /// Takes the body of ACCEPT.
+    pub fn accept(self, response_nonce: &[u8; RESPONSE_NONCE_LEN]) -> ResponseOpener<S, A> {
+        let mut keys = self.sealer.into_keys();
+        keys.start_response(self.enc, response_nonce);
+        ResponseOpener {
+            opener: Opener::new(keys),
+            head_opened: false,
+            complete: false,
+        }
+    }
+}
+
+impl<S: KeyStore, A: RecordAead> ResponseOpener<S, A> {
+    /// Opens one whole frame in place: HEAD, DATA, END or ERROR.
+    ///
+    /// # Errors
+    /// [`PeerError`]; from then on every call returns [`PeerError::Poisoned`].
+    pub fn open<'a>(&mut self, frame: &'a mut [u8]) -> Result<Opened<'a>, PeerError> {
+        if self.complete {
+            return Err(Malformed::TrailingBytes.into());
+        }
+        let opened = self.opener.open(frame)?;
+        match (opened.kind, self.head_opened) {
+            (FrameType::Head, false) => self.head_opened = true,
+            (FrameType::Data, true) | (FrameType::Error, _) => {}
+            (FrameType::End, true) => self.complete = true,
+            _ => return Err(self.opener.poison(Malformed::Order)),
+        }
+        Ok(opened)
+    }
+
+    /// The proof that END authenticated.
+    ///
+    /// # Errors
+    /// [`PeerError::Truncated`] before that.
+    pub fn finish(self) -> Result<Complete, PeerError> {
+        if self.complete {
+            Ok(Complete(()))
+        } else {
+            Err(PeerError::Truncated)
+        }
+    }
+}

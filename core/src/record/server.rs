@@ -1,0 +1,182 @@
+//! The gateway's side: parse OPEN, open a request, seal its response.
+
+use aes_gcm::Aes256Gcm;
+use sha2::{Digest, Sha256};
+
+use super::cipher::{Opened, Opener, Sealer};
+use crate::error::{Error, Malformed, Misuse, PeerError, RejectCode};
+use crate::frame::{FrameType, RESPONSE_NONCE_LEN, VERSION};
+use crate::schedule::{KeyBlock, KeyStore, decapsulate};
+use crate::suite::{RecordAead, Suite};
+
+/// The first 15 bytes of OPEN (spec section 4.1): what the key agreement is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenHeader {
+    suite: Suite,
+    key_id: [u8; 8],
+}
+
+impl OpenHeader {
+    /// Bytes of an open header.
+    pub const LEN: usize = 15;
+
+    /// The header of a request to the key `key_id`.
+    pub const fn new(suite: Suite, key_id: [u8; 8]) -> Self {
+        Self { suite, key_id }
+    }
+
+    /// Splits the body of OPEN into header and encapsulated key (OPEN-1).
+    ///
+    /// # Errors
+    /// The code to refuse it with.
+    pub fn parse(body: &[u8]) -> Result<(Self, &[u8]), RejectCode> {
+        let (&version, _) = body.split_first().ok_or(RejectCode::Malformed)?;
+        if version != VERSION {
+            return Err(RejectCode::Version);
+        }
+        let (header, enc) = body
+            .split_first_chunk::<{ Self::LEN }>()
+            .ok_or(RejectCode::Malformed)?;
+        let id = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+        let suite = Suite::from_kem_id(id(1)).ok_or(RejectCode::Suite)?;
+        if id(3) != Suite::KDF_ID || id(5) != Suite::AEAD_ID {
+            return Err(RejectCode::Suite);
+        }
+        if enc.len() != suite.enc_len() {
+            return Err(RejectCode::Malformed);
+        }
+        let key_id = header[7..].try_into().expect("15 - 7 = 8");
+        Ok((Self { suite, key_id }, enc))
+    }
+
+    /// The bytes on the wire.
+    pub fn to_bytes(&self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        bytes[0] = VERSION;
+        bytes[1..3].copy_from_slice(&self.suite.kem_id().to_be_bytes());
+        bytes[3..5].copy_from_slice(&Suite::KDF_ID.to_be_bytes());
+        bytes[5..7].copy_from_slice(&Suite::AEAD_ID.to_be_bytes());
+        bytes[7..].copy_from_slice(&self.key_id);
+        bytes
+    }
+
+    /// The suite asked for.
+    pub const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// Which of the gateway's keys.
+    pub const fn key_id(&self) -> [u8; 8] {
+        self.key_id
+    }
+}
+
+/// Opens the frames of a request.
+pub struct RequestOpener<S: KeyStore, A = Aes256Gcm> {
+    opener: Opener<A, S>,
+    enc: Sha256,
+    head_opened: bool,
+    ended: bool,
+}
+
+/// Seals the frames of a response: HEAD, any number of DATA, END; or ERROR.
+pub struct ResponseSealer<S: KeyStore, A = Aes256Gcm> {
+    sealer: Sealer<A, S>,
+    head_sealed: bool,
+    ended: bool,
+}
+
+impl<S: KeyStore, A: RecordAead> RequestOpener<S, A> {
+    /// Decapsulates with a private key in the serialised form of its KEM (32 bytes for both suites).
+    ///
+    /// # Errors
+    /// [`Malformed::PublicKey`] if `enc` is not valid.
+    pub fn new(
+        header: &OpenHeader,
+        enc: &[u8],
+        private_key: &[u8],
+        store: S,
+    ) -> Result<Self, Error> {
+        let mut keys = KeyBlock::new(store);
+        decapsulate(header, private_key, enc, &mut keys)?;
+        Ok(Self {
+            opener: Opener::new(keys),
+            enc: Sha256::new_with_prefix(enc),
+            head_opened: false,
+            ended: false,
+        })
+    }
+
+    /// Opens one whole frame in place: HEAD, DATA, END, or CANCEL.
+    ///
+    /// # Errors
+    /// [`PeerError`]; from then on every call returns [`PeerError::Poisoned`].
+    pub fn open<'a>(&mut self, frame: &'a mut [u8]) -> Result<Opened<'a>, PeerError> {
+        let opened = self.opener.open(frame)?;
+        match (opened.kind, self.head_opened, self.ended) {
+            (FrameType::Head, false, false) => self.head_opened = true,
+            (FrameType::Data, true, false) => {}
+            (FrameType::End, true, false) => self.ended = true,
+            (FrameType::Cancel, true, _) => self.ended = true,
+            _ => return Err(self.opener.poison(Malformed::Order)),
+        }
+        Ok(opened)
+    }
+
+    /// Whether anything opened: only then may a refusal be sealed (ORDER-4).
+    pub fn can_respond(&self) -> bool {
+        self.opener.has_opened()
+    }
+
+    /// Goes on to the response. `response_nonce` is fresh randomness and is the body of ACCEPT.
+    ///
+    /// # Errors
+    /// The opener itself if nothing has been opened yet: the refusal is REJECT then.
+    #[allow(clippy::result_large_err)] // the caller gets its object back, whatever its size
+    pub fn respond(
+        self,
+        response_nonce: &[u8; RESPONSE_NONCE_LEN],
+    ) -> Result<ResponseSealer<S, A>, Self> {
+        if !self.can_respond() {
+            return Err(self);
+        }
+        let mut keys = self.opener.into_keys();
+        keys.start_response(self.enc, response_nonce);
+        Ok(ResponseSealer {
+            sealer: Sealer::new(keys),
+            head_sealed: false,
+            ended: false,
+        })
+    }
+}
+
+impl<S: KeyStore, A: RecordAead> ResponseSealer<S, A> {
+    /// Seals a frame of the response; content and sizes as in [`RequestSealer::seal_head`](super::RequestSealer::seal_head).
+    ///
+    /// # Errors
+    /// [`Misuse`]; nothing has changed.
+    pub fn seal(
+        &mut self,
+        kind: FrameType,
+        frame: &mut [u8],
+        content_len: usize,
+        size: usize,
+    ) -> Result<(), Misuse> {
+        let allowed = match kind {
+            FrameType::Head => !self.head_sealed && !self.ended,
+            FrameType::Data | FrameType::End => self.head_sealed && !self.ended,
+            FrameType::Error => !self.ended,
+            _ => false,
+        };
+        if !allowed {
+            return Err(Misuse::State("this frame cannot follow in the response"));
+        }
+        self.sealer.seal(kind, frame, content_len, size)?;
+        match kind {
+            FrameType::Head => self.head_sealed = true,
+            FrameType::End | FrameType::Error => self.ended = true,
+            _ => {}
+        }
+        Ok(())
+    }
+}

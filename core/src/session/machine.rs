@@ -1,0 +1,523 @@
+//! The session's state machine.
+
+use alloc::string::String;
+use core::fmt::Write;
+use core::time::Duration;
+
+use rand_core::TryCryptoRng;
+use sealwire_memlock::SecureMemory;
+
+use super::error::{Failure, SessionError};
+use super::policy::{GatewayState, SessionConfig, Trust};
+use crate::error::{Environment, Error, ErrorCode, Misuse, PeerError, RejectCode};
+use crate::exchange::{ClientEvent, ClientExchange, Request};
+use crate::head::ResponseHead;
+use crate::keys::KeySet;
+use crate::record::Complete;
+use crate::time::Now;
+
+/// What an adapter does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Fetch the key set.
+    FetchKeys,
+    /// Judge the identity in [`ClientSession::key_set`].
+    Judge,
+    /// Open a connection or request of its own, send what [`ClientSession::poll_transmit`] gives, feed what comes back.
+    Send,
+    /// Sleep until the monotonic clock shows this.
+    Wait(Duration),
+    /// The answer is whole, and everything of it has been given out.
+    Done,
+}
+
+/// What an answer brings.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionEvent<'a> {
+    /// The head: from here on there is no retry.
+    Head(ResponseHead<'a>),
+    /// The next bytes of the body.
+    Data(&'a [u8]),
+    /// The answer is whole.
+    Complete(Complete),
+}
+
+enum Phase {
+    /// The request waits to be sealed.
+    Idle(Request),
+    FetchKeys(Request),
+    Judge(Request, KeySet),
+    Send(alloc::boxed::Box<ClientExchange>),
+    Wait(Request, Duration),
+    Done,
+    Failed(SessionError),
+}
+
+/// A request on its way to an answer. See the [module](super).
+pub struct ClientSession {
+    phase: Phase,
+    config: SessionConfig,
+    memory: SecureMemory,
+    gateway: GatewayState,
+    started: Duration,
+    /// When the wait for the next thing began, and for how long it may take.
+    waiting: (Duration, Duration, &'static str),
+    attempt: u32,
+    refetched: bool,
+    resealed: bool,
+    head_shown: bool,
+}
+
+impl ClientSession {
+    /// A session for one request. `gateway` is what earlier sessions learned.
+    pub fn new(
+        memory: &SecureMemory,
+        config: SessionConfig,
+        gateway: GatewayState,
+        request: Request,
+        now: Now,
+    ) -> Self {
+        Self {
+            phase: Phase::Idle(request),
+            config,
+            memory: memory.clone(),
+            gateway,
+            started: now.monotonic,
+            waiting: (now.monotonic, config.timeouts.total, "everything"),
+            attempt: 0,
+            refetched: false,
+            resealed: false,
+            head_shown: false,
+        }
+    }
+
+    /// What to do next.
+    ///
+    /// # Errors
+    /// Why the session is over. It stays so.
+    pub fn step<R: TryCryptoRng + ?Sized>(
+        &mut self,
+        now: Now,
+        rng: &mut R,
+    ) -> Result<Step, SessionError> {
+        self.phase = match core::mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Idle(request) => self.begin(request, now, rng),
+            Phase::Wait(request, until) if now.monotonic >= until => self.begin(request, now, rng),
+            other => other,
+        };
+        match &self.phase {
+            Phase::FetchKeys(_) => Ok(Step::FetchKeys),
+            Phase::Judge(..) => Ok(Step::Judge),
+            Phase::Send(_) => Ok(Step::Send),
+            Phase::Wait(_, until) => Ok(Step::Wait(*until)),
+            Phase::Done => Ok(Step::Done),
+            Phase::Failed(error) => Err(error.clone()),
+            Phase::Idle(_) => Err(Error::from(Misuse::State("no request")).into()),
+        }
+    }
+
+    /// Seals the request if there is a key for it, or asks for the keys.
+    fn begin<R: TryCryptoRng + ?Sized>(
+        &mut self,
+        mut request: Request,
+        now: Now,
+        rng: &mut R,
+    ) -> Phase {
+        if now.monotonic >= self.started.saturating_add(self.config.timeouts.total) {
+            return Phase::Failed(SessionError::Timeout { what: "everything" });
+        }
+        self.wait_for(
+            now,
+            self.config.timeouts.connect,
+            "a connection to the gateway",
+        );
+        let unix = self.gateway.unix(now);
+        let usable = |key: &&crate::keys::GatewayKey| {
+            key.suite == self.config.suite && (!unix.is_known() || unix < key.not_after)
+        };
+        let Some(key) = self.gateway.key.as_ref().filter(usable) else {
+            return Phase::FetchKeys(request);
+        };
+        if request.idempotency_key.is_none() {
+            match random_key(rng) {
+                Ok(key) => request.idempotency_key = Some(key),
+                Err(error) => return Phase::Failed(error.into()),
+            }
+        }
+        match ClientExchange::new(&self.memory, key, request, unix, self.config.options, rng) {
+            Ok(exchange) => Phase::Send(alloc::boxed::Box::new(exchange)),
+            Err((_, error)) => Phase::Failed(error.into()),
+        }
+    }
+
+    /// The key set has arrived. With a pin it is judged at once.
+    pub fn handle_key_set(&mut self, now: Now, set: KeySet) {
+        let Phase::FetchKeys(request) = core::mem::replace(&mut self.phase, Phase::Done) else {
+            return;
+        };
+        self.phase = match self.config.trust {
+            Trust::Pin(expected) if expected != set.pin() => {
+                Phase::Failed(SessionError::Identity {
+                    expected,
+                    found: set.pin(),
+                })
+            }
+            Trust::Ask if self.gateway.pin != Some(set.pin()) => Phase::Judge(request, set),
+            _ => self.accept_keys(now, request, &set),
+        };
+    }
+
+    /// The key set to be judged, in [`Step::Judge`].
+    pub fn key_set(&self) -> Option<&KeySet> {
+        match &self.phase {
+            Phase::Judge(_, set) => Some(set),
+            _ => None,
+        }
+    }
+
+    /// The answer to [`Step::Judge`].
+    pub fn judge(&mut self, now: Now, trusted: bool) {
+        let Phase::Judge(request, set) = core::mem::replace(&mut self.phase, Phase::Done) else {
+            return;
+        };
+        self.phase = if trusted {
+            self.accept_keys(now, request, &set)
+        } else {
+            Phase::Failed(SessionError::Untrusted { found: set.pin() })
+        };
+    }
+
+    fn accept_keys(&mut self, now: Now, request: Request, set: &KeySet) -> Phase {
+        match set.select(self.config.suite, self.gateway.unix(now)) {
+            Ok(key) => {
+                self.gateway.key = Some(key);
+                self.gateway.pin = Some(set.pin());
+                Phase::Idle(request)
+            }
+            Err(error) => Phase::Failed(SessionError::Keys(error)),
+        }
+    }
+
+    /// A connection was made.
+    pub fn handle_connected(&mut self, now: Now) {
+        self.wait_for(now, self.config.timeouts.first_byte, "the answer to begin");
+    }
+
+    /// Writes the next bytes to send into `out`; 0 when there are none.
+    ///
+    /// # Errors
+    /// [`Environment`] if secure memory cannot be had.
+    pub fn poll_transmit(&mut self, out: &mut [u8]) -> Result<usize, Error> {
+        match &mut self.phase {
+            Phase::Send(exchange) => exchange.poll_transmit(out),
+            _ => Ok(0),
+        }
+    }
+
+    /// The head of an HTTP reply (HTTP-3), to [`Step::FetchKeys`] or [`Step::Send`]: `is_expected` if it is status 200 of the right
+    /// content type. Returns whether the body is worth reading.
+    pub fn handle_reply<R: TryCryptoRng + ?Sized>(
+        &mut self,
+        now: Now,
+        status: u16,
+        is_expected: bool,
+        retry_after: Option<u32>,
+        rng: &mut R,
+    ) -> bool {
+        if !is_expected {
+            let retry = matches!(status, 429 | 502 | 503 | 504);
+            self.fail(
+                now,
+                SessionError::Intermediary {
+                    status,
+                    retry_after,
+                },
+                retry,
+                retry_after,
+                rng,
+            );
+        }
+        is_expected
+    }
+
+    /// Takes bytes of the reply and says how many; stops after each event.
+    ///
+    /// What fails is found in [`step`](Self::step) afterwards, where it may have become another try; 0 is returned then.
+    pub fn handle_input<R: TryCryptoRng + ?Sized>(
+        &mut self,
+        now: Now,
+        input: &[u8],
+        rng: &mut R,
+    ) -> usize {
+        let Phase::Send(exchange) = &mut self.phase else {
+            return 0;
+        };
+        match exchange.handle_input(input) {
+            Ok(consumed) => consumed,
+            Err(error) => {
+                self.fail(now, error.into(), false, None, rng);
+                0
+            }
+        }
+    }
+
+    /// The next event. Refusals that lead to another try are not events.
+    pub fn poll_event<R: TryCryptoRng + ?Sized>(
+        &mut self,
+        now: Now,
+        rng: &mut R,
+    ) -> Option<SessionEvent<'_>> {
+        // The borrow of an event that is returned must not reach over the calls that change the phase, so what to do is found out
+        // first, from a look at the event, and the event is taken only if it is to be shown.
+        enum Verdict {
+            Show,
+            Retry {
+                status: u16,
+                retry_after: Option<u32>,
+            },
+            Refused(ErrorCode, Option<crate::time::UnixTime>),
+            Rejected(RejectCode),
+        }
+        let attempts_left = self.attempt < self.config.retry.max_retries;
+        let Phase::Send(exchange) = &mut self.phase else {
+            return None;
+        };
+        let verdict = match exchange.peek_event()? {
+            ClientEvent::Head(head)
+                if attempts_left && matches!(head.status, 429 | 500 | 502 | 503 | 504) =>
+            {
+                Verdict::Retry {
+                    status: head.status,
+                    retry_after: head.retry_after,
+                }
+            }
+            ClientEvent::Head(_) | ClientEvent::Data(_) | ClientEvent::Complete(_) => Verdict::Show,
+            ClientEvent::Error { code, gateway_time } => Verdict::Refused(code, gateway_time),
+            ClientEvent::Rejected(code) => Verdict::Rejected(code),
+        };
+        match verdict {
+            Verdict::Show => self.show(now),
+            Verdict::Retry {
+                status,
+                retry_after,
+            } => {
+                self.fail(
+                    now,
+                    SessionError::Intermediary {
+                        status,
+                        retry_after,
+                    },
+                    true,
+                    retry_after,
+                    rng,
+                );
+                None
+            }
+            Verdict::Refused(code, gateway_time) => {
+                self.handle_refusal(now, code, gateway_time, rng);
+                None
+            }
+            Verdict::Rejected(code) => {
+                self.handle_reject(now, code, rng);
+                None
+            }
+        }
+    }
+
+    fn show(&mut self, now: Now) -> Option<SessionEvent<'_>> {
+        self.wait_for(
+            now,
+            self.config.timeouts.idle,
+            "the next piece of the answer",
+        );
+        self.head_shown = true;
+        let Phase::Send(exchange) = &mut self.phase else {
+            return None;
+        };
+        match exchange.poll_event()? {
+            ClientEvent::Head(head) => Some(SessionEvent::Head(head)),
+            ClientEvent::Data(data) => Some(SessionEvent::Data(data)),
+            ClientEvent::Complete(complete) => Some(SessionEvent::Complete(complete)),
+            _ => None,
+        }
+    }
+
+    /// The bytes of the reply have ended.
+    pub fn handle_eof<R: TryCryptoRng + ?Sized>(&mut self, now: Now, rng: &mut R) {
+        let Phase::Send(exchange) = &mut self.phase else {
+            return;
+        };
+        match exchange.handle_eof() {
+            Ok(()) => self.phase = Phase::Done,
+            Err(error) => {
+                let truncated = error == PeerError::Truncated;
+                self.fail(now, error.into(), truncated, None, rng);
+            }
+        }
+    }
+
+    /// A connection failed.
+    pub fn handle_failure<R: TryCryptoRng + ?Sized>(
+        &mut self,
+        now: Now,
+        failure: Failure,
+        rng: &mut R,
+    ) {
+        self.fail(
+            now,
+            SessionError::Connection(failure),
+            failure != Failure::Tls,
+            None,
+            rng,
+        );
+    }
+
+    /// The key set could not be read.
+    pub fn handle_key_error(&mut self, error: crate::error::Malformed) {
+        if matches!(self.phase, Phase::FetchKeys(_)) {
+            self.phase = Phase::Failed(SessionError::Keys(error));
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due, on the monotonic clock.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::FetchKeys(_) | Phase::Send(_) => {
+                let (since, limit, _) = self.waiting;
+                Some(
+                    since
+                        .saturating_add(limit)
+                        .min(self.started.saturating_add(self.config.timeouts.total)),
+                )
+            }
+            _ => None,
+        }
+    }
+
+    /// Ends the session if its time is over. Timeouts are not tried again: the request may be running.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if self.poll_timeout().is_some_and(|due| now.monotonic >= due) {
+            let total = now.monotonic >= self.started.saturating_add(self.config.timeouts.total);
+            let what = if total { "everything" } else { self.waiting.2 };
+            self.phase = Phase::Failed(SessionError::Timeout { what });
+        }
+    }
+
+    /// What was learned of the gateway, for the next session.
+    pub const fn gateway(&self) -> &GatewayState {
+        &self.gateway
+    }
+
+    fn wait_for(&mut self, now: Now, limit: Duration, what: &'static str) {
+        self.waiting = (now.monotonic, limit, what);
+    }
+
+    fn handle_refusal<R: TryCryptoRng + ?Sized>(
+        &mut self,
+        now: Now,
+        code: ErrorCode,
+        gateway_time: Option<crate::time::UnixTime>,
+        rng: &mut R,
+    ) {
+        if let Some(time) = gateway_time {
+            self.gateway.clock = Some((time, now.monotonic));
+        }
+        let once = matches!(code, ErrorCode::Time | ErrorCode::Replay)
+            && !core::mem::replace(&mut self.resealed, true);
+        if once && !self.head_shown {
+            self.again();
+            return;
+        }
+        let retry = matches!(
+            code,
+            ErrorCode::Busy | ErrorCode::Upstream | ErrorCode::Timeout | ErrorCode::Internal
+        );
+        self.fail(
+            now,
+            SessionError::Refused {
+                code,
+                answer_begun: self.head_shown,
+            },
+            retry,
+            None,
+            rng,
+        );
+    }
+
+    /// ERR-3: a reject is a hint, so at most one fetch follows from it.
+    fn handle_reject<R: TryCryptoRng + ?Sized>(&mut self, now: Now, code: RejectCode, rng: &mut R) {
+        let refetch = matches!(code, RejectCode::Key | RejectCode::Undecryptable);
+        if refetch && !core::mem::replace(&mut self.refetched, true) {
+            self.gateway.key = None;
+            self.again();
+            return;
+        }
+        self.fail(
+            now,
+            SessionError::Rejected(code),
+            code == RejectCode::Busy,
+            None,
+            rng,
+        );
+    }
+
+    /// Back to the start with the same request, at once.
+    fn again(&mut self) {
+        self.phase = match core::mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Send(exchange) => Phase::Idle(exchange.into_request()),
+            other => other,
+        };
+    }
+
+    /// Ends the session with `error`, or waits for another try if that is worth it and nothing has been shown.
+    fn fail<R: TryCryptoRng + ?Sized>(
+        &mut self,
+        now: Now,
+        error: SessionError,
+        retry: bool,
+        retry_after: Option<u32>,
+        rng: &mut R,
+    ) {
+        let request = match core::mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Send(exchange) => exchange.into_request(),
+            Phase::FetchKeys(request)
+            | Phase::Idle(request)
+            | Phase::Judge(request, _)
+            | Phase::Wait(request, _) => request,
+            over @ (Phase::Done | Phase::Failed(_)) => {
+                self.phase = over;
+                return;
+            }
+        };
+        self.phase = if retry && !self.head_shown && self.attempt < self.config.retry.max_retries {
+            let wait = self.config.retry.wait(self.attempt, retry_after, rng);
+            self.attempt += 1;
+            Phase::Wait(request, now.monotonic.saturating_add(wait))
+        } else {
+            Phase::Failed(error)
+        };
+    }
+}
+
+impl core::fmt::Debug for ClientSession {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ClientSession")
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
+    }
+}
+
+/// 128 random bits in hexadecimal.
+fn random_key<R: TryCryptoRng + ?Sized>(rng: &mut R) -> Result<String, Error> {
+    let mut bytes = [0; 16];
+    rng.try_fill_bytes(&mut bytes)
+        .map_err(|_| Environment::Random)?;
+    let mut key = String::with_capacity(32);
+    for byte in bytes {
+        // Writing to a string does not fail.
+        let _ = write!(key, "{byte:02x}");
+    }
+    Ok(key)
+}

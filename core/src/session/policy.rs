@@ -1,0 +1,147 @@
+//! What a session is told: trust, retries, timeouts; and what it learns for the next.
+
+use core::time::Duration;
+
+use rand_core::TryCryptoRng;
+
+use crate::exchange::ClientOptions;
+use crate::keys::{GatewayKey, Pin};
+use crate::suite::Suite;
+use crate::time::{Now, UnixTime};
+
+/// How a gateway's identity is judged (TRUST-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Trust {
+    /// It must have this pin.
+    Pin(Pin),
+    /// The caller judges: [`Step::Judge`](super::Step::Judge).
+    Ask,
+    /// Whatever answers is trusted: whoever controls the connection reads everything.
+    DangerousAny,
+}
+
+/// How often and when to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Tries after the first.
+    pub max_retries: u32,
+    /// The wait before the first retry; doubled for each one after it, and jittered down by up to half.
+    pub base: Duration,
+    /// The longest wait, also for a `retry-after` that a peer asked for.
+    pub max: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            max_retries: 2,
+            base: Duration::from_secs(1),
+            max: Duration::from_secs(60),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// The wait before retry number `attempt` (from 0).
+    pub(super) fn wait<R: TryCryptoRng + ?Sized>(
+        &self,
+        attempt: u32,
+        retry_after: Option<u32>,
+        rng: &mut R,
+    ) -> Duration {
+        if let Some(seconds) = retry_after {
+            return Duration::from_secs(seconds.into()).min(self.max);
+        }
+        let full = self
+            .base
+            .saturating_mul(1u32.checked_shl(attempt).unwrap_or(u32::MAX))
+            .min(self.max);
+        // Without randomness there is no jitter; a failing source is reported when the next try is sealed.
+        let jitter = rng.try_next_u32().unwrap_or(0);
+        full - (full / 2).mul_f64(f64::from(jitter) / f64::from(u32::MAX))
+    }
+}
+
+/// How long to wait for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection.
+    pub connect: Duration,
+    /// From the connection to the first byte of an answer, which for a whole answer is when the model is done.
+    pub first_byte: Duration,
+    /// Between two pieces of an answer. Cover frames are not pieces.
+    pub idle: Duration,
+    /// For everything, retries included.
+    pub total: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            first_byte: Duration::from_secs(900),
+            idle: Duration::from_secs(120),
+            total: Duration::from_secs(1800),
+        }
+    }
+}
+
+/// How a session behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionConfig {
+    /// The suite; nothing the peer says changes it (SUITE-1).
+    pub suite: Suite,
+    /// How the gateway's identity is judged.
+    pub trust: Trust,
+    /// Limits and padding.
+    pub options: ClientOptions,
+    /// Retries.
+    pub retry: RetryPolicy,
+    /// Timeouts.
+    pub timeouts: Timeouts,
+}
+
+impl SessionConfig {
+    /// The defaults, for a gateway that is judged by `trust`.
+    pub fn new(trust: Trust) -> Self {
+        Self {
+            suite: Suite::default(),
+            trust,
+            options: ClientOptions::default(),
+            retry: RetryPolicy::default(),
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// What is known of a gateway between sessions: keep it in the client and hand a copy to each session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GatewayState {
+    /// The key to seal to, its identity judged.
+    pub(super) key: Option<GatewayKey>,
+    /// The identity that signed it.
+    pub(super) pin: Option<Pin>,
+    /// The gateway's clock, when it was last told, and the monotonic time then.
+    pub(super) clock: Option<(UnixTime, Duration)>,
+}
+
+impl GatewayState {
+    /// The pin of the identity whose key is held.
+    pub const fn pin(&self) -> Option<Pin> {
+        self.pin
+    }
+
+    /// The key that requests are sealed to.
+    pub const fn key(&self) -> Option<&GatewayKey> {
+        self.key.as_ref()
+    }
+
+    /// The gateway's clock if it was told, else the caller's (REPLAY-5).
+    pub(super) fn unix(&self, now: Now) -> UnixTime {
+        match self.clock {
+            Some((unix, at)) => unix.saturating_add(now.monotonic.saturating_sub(at)),
+            None => now.unix,
+        }
+    }
+}
