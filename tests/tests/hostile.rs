@@ -208,7 +208,7 @@ fn every_changed_byte_of_a_request_is_refused() {
     let mut recording = record(SEED, Padding::None);
     let request = recording.request.clone();
     let count = for_each_change(&request, |wire, at| {
-        assert!(!is_accepted(&mut recording.world, wire), "changed at {at}")
+        assert!(!is_accepted(&mut recording.world, wire), "changed at {at}");
     });
     println!("{count} changed requests refused");
 }
