@@ -33,7 +33,17 @@ impl SecureBytes {
     ) -> Result<Self, MemoryError> {
         Ok(Self {
             block: Block::new(capacity, memory)?,
-            ..Self::empty(memory)
+            len: 0,
+            memory: memory.clone(),
+        })
+    }
+
+    pub(crate) fn zeroed(len: usize, memory: &SecureMemory) -> Result<Self, MemoryError> {
+        Ok(Self {
+            // New blocks are zero throughout.
+            block: Block::new(len, memory)?,
+            len,
+            memory: memory.clone(),
         })
     }
 

@@ -84,9 +84,7 @@ impl SecureMemory {
     /// # Errors
     /// When memory is out, or cannot be locked and the policy is [`Policy::Required`].
     pub fn alloc(&self, len: usize) -> Result<SecureBytes, MemoryError> {
-        let mut bytes = self.with_capacity(len)?;
-        bytes.try_resize(len)?;
-        Ok(bytes)
+        SecureBytes::zeroed(len, self)
     }
 
     /// An empty buffer with room for `capacity` bytes.

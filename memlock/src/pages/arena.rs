@@ -35,6 +35,9 @@ const CLOSED: usize = CLASSES + 1;
 /// The end of a chain.
 const NONE: u32 = u32::MAX;
 
+/// What a slot's number has room for: 128 GiB of secrets.
+const MOST_SLABS: usize = 1 << 25;
+
 /// The largest request that a slot can hold.
 pub(super) const LARGEST: usize = STRIDES[CLASSES - 1] as usize - CANARY;
 
@@ -52,11 +55,24 @@ const CLASS_OF: [u8; LARGEST / 16 + 1] = {
     table
 };
 
-/// A slot that has been handed out.
+/// A slot that has been handed out: the number of its slab, and below that its own.
+///
+/// One word, because it travels with every handle.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Slot {
-    slab: u32,
-    index: u8,
+pub(super) struct Slot(u32);
+
+impl Slot {
+    const fn new(slab: u32, index: u32) -> Self {
+        Self(slab << 7 | index)
+    }
+
+    const fn slab(self) -> u32 {
+        self.0 >> 7
+    }
+
+    const fn index(self) -> u32 {
+        self.0 & 0x7f
+    }
 }
 
 /// All small blocks of one kind.
@@ -98,32 +114,53 @@ impl Arena {
         }
     }
 
-    /// A slot for `len` bytes, its place, and how many bytes it holds before the canary.
-    pub(super) fn take(
-        &mut self,
-        len: usize,
-        may_grow: bool,
-    ) -> Result<(NonNull<u8>, usize, Slot), Failure> {
-        let class = usize::from(CLASS_OF[len.div_ceil(16)]);
+    /// A slot for `len` bytes, opening another page if need be.
+    pub(super) fn take(&mut self, len: usize) -> Result<Slot, Failure> {
+        loop {
+            if let Some(slot) = self.reuse(len) {
+                return Ok(slot);
+            }
+            self.grow()?;
+        }
+    }
+
+    /// A slot for `len` bytes in the pages that are open.
+    #[inline]
+    pub(super) fn reuse(&mut self, len: usize) -> Option<Slot> {
+        let class = class_of(len);
         let slab = match self.chains[class] {
-            NONE => self.assign(class, may_grow)?,
+            NONE => self.assign(class)?,
             slab => slab,
         };
         let entry = &mut self.slabs[slab as usize];
-        let index = (!entry.taken).trailing_zeros() as u8;
+        let index = (!entry.taken).trailing_zeros();
         entry.taken |= 1 << index;
         if entry.taken == u128::MAX {
             self.unchain(slab);
         }
-        let slot = Slot { slab, index };
-        Ok((self.address(slot), capacity(class), slot))
+        Some(Slot::new(slab, index))
+    }
+
+    /// Where a slot that has been taken begins.
+    #[inline]
+    pub(super) fn address(&self, slot: Slot) -> NonNull<u8> {
+        let slab = slot.slab() as usize;
+        let class = usize::from(self.slabs[slab].class);
+        let offset = slab % SLABS * SLAB + slot.index() as usize * usize::from(STRIDES[class]);
+        match &self.chunks[slab / SLABS] {
+            // SAFETY: a slot that has been taken lies in an open slab of its chunk.
+            Some(chunk) => unsafe { chunk.region.data().add(offset) },
+            None => die("the pool lost a chunk that is in use"),
+        }
     }
 
     /// Takes back a slot, which has been wiped.
+    #[inline]
     pub(super) fn give_back(&mut self, slot: Slot) {
-        let entry = &mut self.slabs[slot.slab as usize];
+        let slab = slot.slab();
+        let entry = &mut self.slabs[slab as usize];
         let class = usize::from(entry.class);
-        let bit = 1 << slot.index;
+        let bit = 1 << slot.index();
         if class >= CLASSES || entry.taken & bit == 0 {
             die("a buffer was freed twice");
         }
@@ -131,12 +168,12 @@ impl Arena {
         entry.taken &= !bit;
         let is_empty = entry.taken == unavailable(class);
         if was_full {
-            self.chain(class, slot.slab);
+            self.chain(class, slab);
         }
         if is_empty {
-            self.unchain(slot.slab);
-            self.chain(SPARE, slot.slab);
-            let chunk = slot.slab as usize / SLABS;
+            self.unchain(slab);
+            self.chain(SPARE, slab);
+            let chunk = slab as usize / SLABS;
             self.set_busy(chunk, |busy| busy - 1);
             if self.idle > 1 {
                 self.release(chunk);
@@ -176,19 +213,16 @@ impl Arena {
     }
 
     /// Gives a spare slab to `class`.
-    fn assign(&mut self, class: usize, may_grow: bool) -> Result<u32, Failure> {
-        if self.chains[SPARE] == NONE {
-            if !may_grow {
-                return Err(Failure::NotNow);
-            }
-            self.grow()?;
-        }
+    fn assign(&mut self, class: usize) -> Option<u32> {
         let slab = self.chains[SPARE];
+        if slab == NONE {
+            return None;
+        }
         self.unchain(slab);
         self.chain(class, slab);
         self.slabs[slab as usize].taken = unavailable(class);
         self.set_busy(slab as usize / SLABS, |busy| busy + 1);
-        Ok(slab)
+        Some(slab)
     }
 
     /// Opens another page, in a chunk that has one left or in a new one.
@@ -220,7 +254,7 @@ impl Arena {
     /// Room in the tables for one more chunk.
     fn new_index(&mut self) -> Result<usize, Failure> {
         let index = self.chunks.len();
-        if self.slabs.len() + SLABS >= NONE as usize {
+        if self.slabs.len() + SLABS > MOST_SLABS {
             return Err(Failure::Map);
         }
         self.chunks.try_reserve(1).map_err(|_| Failure::Map)?;
@@ -317,17 +351,18 @@ impl Arena {
             next.previous = previous;
         }
     }
+}
 
-    fn address(&self, slot: Slot) -> NonNull<u8> {
-        let slab = slot.slab as usize;
-        let class = usize::from(self.slabs[slab].class);
-        let offset = slab % SLABS * SLAB + usize::from(slot.index) * usize::from(STRIDES[class]);
-        match &self.chunks[slab / SLABS] {
-            // SAFETY: a slot that has been taken lies in an open slab of its chunk.
-            Some(chunk) => unsafe { chunk.region.data().add(offset) },
-            None => die("the pool lost a chunk that is in use"),
-        }
-    }
+/// The class of a request that a slot can hold.
+#[inline]
+fn class_of(len: usize) -> usize {
+    usize::from(CLASS_OF[len.div_ceil(16)])
+}
+
+/// How many bytes a request gets.
+#[inline]
+pub(super) fn capacity_for(len: usize) -> usize {
+    capacity(class_of(len))
 }
 
 /// Bytes of a slot before its canary.

@@ -15,9 +15,10 @@ mod secret;
 pub use self::process::harden_process;
 pub(crate) use self::process::report;
 
-use core::ptr::NonNull;
+use core::{mem::ManuallyDrop, ptr::NonNull};
+use std::boxed::Box;
 
-use self::process::{Place, Process};
+use self::{arena::Slot, process::Process, region::Region};
 use crate::{Backend, MemoryError, Policy, Protection, SecureMemory, heap, switch};
 
 /// Bytes that belong to one owner, zero when new, wiped when dropped.
@@ -28,6 +29,10 @@ pub(crate) struct Block {
 }
 
 /// Where a block goes back to. Kept in ordinary memory with the handle, not beside the secret.
+///
+/// Tag, kind and slot are whole words: written as bytes and copied as words, as a moved handle is,
+/// they cost a third of the time of an allocation.
+#[repr(usize)]
 enum Home {
     /// Nothing was allocated.
     Nowhere,
@@ -35,8 +40,10 @@ enum Home {
     Heap,
     /// The global allocator, because there was nothing better.
     LastResort(&'static Process),
-    /// Pages of ours.
-    Pages(&'static Process, Place),
+    /// A slot of the pool.
+    Slot(Kind, Slot, &'static Process),
+    /// A mapping of its own; in a box, so that handles on small blocks stay small.
+    Large(&'static Process, ManuallyDrop<Box<Region>>),
 }
 
 // SAFETY: a block is owned memory like a `Box<[u8]>`; nothing about it belongs to a thread, and the
@@ -56,6 +63,7 @@ impl Block {
     }
 
     /// At least `len` zero bytes.
+    #[inline]
     pub(crate) fn new(len: usize, memory: &SecureMemory) -> Result<Self, MemoryError> {
         use Kind::{Locked, Secret, Unlocked};
 
@@ -77,13 +85,12 @@ impl Block {
         };
         let process = Process::current()?;
         match process.take(len, kinds) {
-            Ok(piece) => Ok(Self::in_pages(process, piece)),
-            Err(error) if required => Err(error),
-            Err(_) => {
+            Err(_) if !required => {
+                let block = Self::on_heap(len, Home::LastResort(process))?;
                 process.count_unlocked(len);
-                Self::on_heap(len, Home::LastResort(process))
-                    .inspect_err(|_| process.uncount_unlocked(len))
+                Ok(block)
             }
+            result => result,
         }
     }
 
@@ -95,9 +102,7 @@ impl Block {
 
     /// At least `len` zero bytes in pages that are guarded but not locked.
     pub(crate) fn unlocked(len: usize) -> Result<Self, MemoryError> {
-        let process = Process::current()?;
-        let piece = process.take(len, &[Kind::Unlocked])?;
-        Ok(Self::in_pages(process, piece))
+        Process::current()?.take(len, &[Kind::Unlocked])
     }
 
     fn on_heap(len: usize, home: Home) -> Result<Self, MemoryError> {
@@ -108,11 +113,13 @@ impl Block {
         })
     }
 
-    fn in_pages(process: &'static Process, piece: process::Piece) -> Self {
-        Self {
-            ptr: piece.ptr,
-            capacity: piece.capacity,
-            home: Home::Pages(process, piece.place),
+    /// The pool and the kind of pages this block is in, if it is in any.
+    #[inline]
+    fn pages(&self) -> Option<(&'static Process, Kind)> {
+        match &self.home {
+            Home::Nowhere | Home::Heap | Home::LastResort(_) => None,
+            Home::Slot(kind, _, process) => Some((process, *kind)),
+            Home::Large(process, region) => Some((process, region.kind())),
         }
     }
 
@@ -122,8 +129,7 @@ impl Block {
     /// mapped in their place: using them there aborts.
     #[inline]
     pub(crate) fn ptr(&self) -> NonNull<u8> {
-        if let Home::Pages(process, place) = &self.home
-            && place.kind() == Kind::Secret
+        if let Some((process, Kind::Secret)) = self.pages()
             && !process.is_this_process()
         {
             die("a forked child used a memfd_secret buffer of its parent");
@@ -133,10 +139,8 @@ impl Block {
 
     /// Whether the contents are what was written: not so in a forked child.
     pub(crate) fn is_kept(&self) -> bool {
-        match &self.home {
-            Home::Nowhere | Home::Heap | Home::LastResort(_) => true,
-            Home::Pages(process, _) => process.is_this_process(),
-        }
+        self.pages()
+            .is_none_or(|(process, _)| process.is_this_process())
     }
 
     /// Aborts unless the contents are what was written.
@@ -151,42 +155,46 @@ impl Block {
     }
 
     pub(crate) fn protection(&self) -> Protection {
-        match &self.home {
-            Home::Nowhere | Home::Heap | Home::LastResort(_) => Protection::Wiped,
+        match self.pages() {
+            None => Protection::Wiped,
             // Locks are not inherited by a forked child.
-            Home::Pages(process, _) if !process.is_this_process() => Protection::Guarded,
-            Home::Pages(_, place) => match place.kind() {
-                Kind::Unlocked => Protection::Guarded,
-                Kind::Locked => Protection::Locked,
-                Kind::Secret => Protection::Secret,
-            },
+            Some((process, _)) if !process.is_this_process() => Protection::Guarded,
+            Some((_, Kind::Unlocked)) => Protection::Guarded,
+            Some((_, Kind::Locked)) => Protection::Locked,
+            Some((_, Kind::Secret)) => Protection::Secret,
         }
     }
 }
 
 impl Drop for Block {
+    #[inline]
     fn drop(&mut self) {
-        let free = |block: &mut Self| {
-            // SAFETY: the block came from `heap::allocate` with this length and is dropped once.
-            unsafe { heap::free(block.ptr, block.capacity) }
-        };
-        match core::mem::replace(&mut self.home, Home::Nowhere) {
+        match &mut self.home {
             Home::Nowhere => {}
-            Home::Heap => free(self),
+            Home::Slot(kind, slot, process) => {
+                // SAFETY: the slot is this block's, and nothing refers to it any more.
+                unsafe { process.give_back(self.ptr, self.capacity, *kind, *slot) }
+            }
+            Home::Large(process, region) => {
+                // SAFETY: the region is taken once, here.
+                process.give_back_large(unsafe { ManuallyDrop::take(region) });
+            }
+            Home::Heap => {
+                // SAFETY: these bytes came from `heap::allocate`, and nothing refers to them.
+                unsafe { heap::free(self.ptr, self.capacity) }
+            }
             Home::LastResort(process) => {
-                free(self);
+                // SAFETY: as above.
+                unsafe { heap::free(self.ptr, self.capacity) }
                 process.uncount_unlocked(self.capacity);
             }
-            // SAFETY: the piece was handed out by `process`, and this is its only owner.
-            Home::Pages(process, place) => unsafe {
-                process.give_back(self.ptr, self.capacity, place);
-            },
         }
     }
 }
 
 /// What is done to pages beyond guarding and wiping them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 enum Kind {
     Locked,
     Unlocked,

@@ -8,6 +8,7 @@
 //! price of a system call.
 
 use core::{
+    mem::ManuallyDrop,
     ptr::{self, NonNull},
     slice,
     sync::atomic::{AtomicBool, AtomicPtr, Ordering},
@@ -21,8 +22,8 @@ use std::{
 };
 
 use super::{
-    Failure, Kind,
-    arena::{Arena, CANARY, LARGEST, Slot},
+    Block, Failure, Home, Kind,
+    arena::{Arena, CANARY, LARGEST, Slot, capacity_for},
     die,
     os::{Advice, Os, System},
     region::Region,
@@ -67,28 +68,6 @@ struct State {
     patience: u32,
     /// What was granted for the first pages, and for all since.
     advice: Advice,
-}
-
-/// What [`Process::take`] returns.
-pub(super) struct Piece {
-    pub(super) ptr: NonNull<u8>,
-    pub(super) capacity: usize,
-    pub(super) place: Place,
-}
-
-/// Where a piece goes back to.
-pub(super) enum Place {
-    Slot(Kind, Slot),
-    Large(Region),
-}
-
-impl Place {
-    pub(super) fn kind(&self) -> Kind {
-        match self {
-            Self::Slot(kind, _) => *kind,
-            Self::Large(region) => region.kind(),
-        }
-    }
 }
 
 impl Process {
@@ -160,76 +139,151 @@ impl Process {
     }
 
     /// At least `len` zero bytes of the first of `kinds` that can be had.
-    pub(super) fn take(&self, len: usize, kinds: &[Kind]) -> Result<Piece, MemoryError> {
-        let mut state = self.state();
-        // With something to fall back to, there is no need to ask at every turn.
-        let insist = !kinds.contains(&Kind::Unlocked);
-        let mut result = Err(Failure::Map);
-        let mut refused = false;
-        for &kind in kinds {
-            result = state.take(len, kind, insist);
-            match result {
-                Ok(_) => break,
-                Err(failure) => refused |= state.note(failure, kind),
+    #[inline]
+    pub(super) fn take(&'static self, len: usize, kinds: &[Kind]) -> Result<Block, MemoryError> {
+        // By far most requests end here: a small block, in a page that is open already.
+        if len <= LARGEST
+            && let Some(&first) = kinds.first()
+        {
+            let mut state = self.state();
+            if let Some(slot) = state.arenas[first as usize].reuse(len) {
+                return Ok(self.slot_block(state, len, first, slot));
             }
         }
-        let last_error = state.last_error;
-        // A logger may well use secure memory itself: not while we hold the lock.
-        drop(state);
-        let piece = match result {
-            Ok(piece) => piece,
-            Err(failure) => return Err(failure.into_error()),
-        };
-        if refused
-            && piece.place.kind() == Kind::Unlocked
-            && !WARNED.swap(true, Ordering::Relaxed)
-            && let Some(error) = last_error
-        {
-            log::warn!(
-                "secrets are wiped but not locked in memory: {error}; {}",
-                error.remedy()
-            );
-        }
-        if let Place::Slot(..) = piece.place {
-            // SAFETY: the slot is open, ours, and ends with room for a canary.
-            unsafe { self.arm(piece.ptr, piece.capacity) };
-        }
-        Ok(piece)
+        self.take_more(len, kinds)
     }
 
-    /// Wipes a piece and takes it back.
+    /// What [`take`](Self::take) does when pages have to be opened.
+    #[cold]
+    fn take_more(&'static self, len: usize, kinds: &[Kind]) -> Result<Block, MemoryError> {
+        // With something to fall back to, there is no need to ask at every turn.
+        let insist = !kinds.contains(&Kind::Unlocked);
+        let mut refused = false;
+        let mut last = Failure::Map;
+        for &kind in kinds {
+            let mut state = self.state();
+            let result = if len <= LARGEST {
+                let slot = state.with_patience(kind, insist, |state, may_grow| {
+                    let arena = &mut state.arenas[kind as usize];
+                    match arena.reuse(len) {
+                        Some(slot) => Ok(slot),
+                        None if may_grow => arena.take(len),
+                        None => Err(Failure::NotNow),
+                    }
+                });
+                slot.map_err(|failure| (failure, state.note(failure, kind)))
+                    .map(|slot| self.slot_block(state, len, kind, slot))
+            } else {
+                let region = state.with_patience(kind, insist, |_, may_grow| {
+                    if may_grow {
+                        Region::open(len, kind)
+                    } else {
+                        Err(Failure::NotNow)
+                    }
+                });
+                region
+                    .map_err(|failure| (failure, state.note(failure, kind)))
+                    .map(|region| self.large_block(state, region))
+            };
+            match result {
+                Ok(block) => {
+                    if refused && kind == Kind::Unlocked {
+                        self.warn();
+                    }
+                    return Ok(block);
+                }
+                Err((failure, is_refusal)) => {
+                    refused |= is_refusal;
+                    last = failure;
+                }
+            }
+        }
+        Err(last.into_error())
+    }
+
+    /// Makes a block of a slot that has just been taken.
+    #[inline]
+    fn slot_block(
+        &'static self,
+        mut state: MutexGuard<'_, State>,
+        len: usize,
+        kind: Kind,
+        slot: Slot,
+    ) -> Block {
+        let ptr = state.arenas[kind as usize].address(slot);
+        let capacity = capacity_for(len);
+        if kind == Kind::Unlocked {
+            state.count(capacity);
+        }
+        // The slot is ours from here on; nobody needs to wait for us to look at it.
+        drop(state);
+        // SAFETY: the slot is open, ours, and ends with room for a canary.
+        unsafe { self.arm(ptr, capacity) };
+        Block {
+            ptr,
+            capacity,
+            home: Home::Slot(kind, slot, self),
+        }
+    }
+
+    fn large_block(&'static self, mut state: MutexGuard<'_, State>, region: Region) -> Block {
+        let (ptr, capacity, kind) = (region.data(), region.len(), region.kind());
+        state.advice = state.advice.and(region.advice());
+        state.large[kind as usize] += capacity;
+        if kind == Kind::Unlocked {
+            state.count(capacity);
+        }
+        drop(state);
+        Block {
+            ptr,
+            capacity,
+            home: Home::Large(self, ManuallyDrop::new(Box::new(region))),
+        }
+    }
+
+    /// Wipes a slot and takes it back.
     ///
     /// # Safety
-    /// The piece came from [`take`](Self::take) of this pool, and nothing refers to it any more.
-    pub(super) unsafe fn give_back(&self, ptr: NonNull<u8>, capacity: usize, place: Place) {
-        let kind = place.kind();
+    /// `ptr`, `capacity`, `kind` and `slot` are those of a block that [`take`](Self::take) made, and
+    /// nothing refers to it any more.
+    #[inline]
+    pub(super) unsafe fn give_back(
+        &self,
+        ptr: NonNull<u8>,
+        capacity: usize,
+        kind: Kind,
+        slot: Slot,
+    ) {
         if !self.is_this_process() {
-            // The parent's, which reads as zeros here already, unless the system cannot do that.
-            // Secret pages are not there at all.
-            if kind != Kind::Secret {
-                // SAFETY: the child's copy of the piece is still mapped, and has one owner.
-                unsafe { heap::wipe(ptr, capacity) };
-            }
-            core::mem::forget(place);
-            return;
+            // SAFETY: as the caller promises.
+            return unsafe { abandon(ptr, capacity, kind) };
         }
-        match place {
-            Place::Slot(_, slot) => {
-                // SAFETY: as the caller promises; a slot ends with its canary.
-                unsafe { self.disarm(ptr, capacity) };
-                let mut state = self.state();
-                state.arenas[kind as usize].give_back(slot);
-                state.forget(kind, capacity);
-            }
-            Place::Large(region) => {
-                // SAFETY: as the caller promises.
-                unsafe { heap::wipe(ptr, capacity) };
-                drop(region);
-                let mut state = self.state();
-                state.large[kind as usize] -= capacity;
-                state.patience = 0;
-                state.forget(kind, capacity);
-            }
+        // SAFETY: as the caller promises; a slot ends with its canary.
+        unsafe { self.disarm(ptr, capacity) };
+        let mut state = self.state();
+        state.arenas[kind as usize].give_back(slot);
+        if kind == Kind::Unlocked {
+            state.uncount(capacity);
+        }
+    }
+
+    /// Wipes a region and gives it back to the system.
+    pub(super) fn give_back_large(&self, region: Box<Region>) {
+        let (ptr, capacity, kind) = (region.data(), region.len(), region.kind());
+        if !self.is_this_process() {
+            // What is mapped there now may be someone else's: the region must not be released.
+            let _ = Box::leak(region);
+            // SAFETY: the block that had this region is gone.
+            return unsafe { abandon(ptr, capacity, kind) };
+        }
+        // SAFETY: all of the region is open, and the block that had it is gone.
+        unsafe { heap::wipe(ptr, capacity) };
+        drop(region);
+        let mut state = self.state();
+        state.large[kind as usize] -= capacity;
+        state.patience = 0;
+        if kind == Kind::Unlocked {
+            state.uncount(capacity);
         }
     }
 
@@ -239,7 +293,7 @@ impl Process {
 
     pub(super) fn uncount_unlocked(&self, bytes: usize) {
         if self.is_this_process() {
-            self.state().forget(Kind::Unlocked, bytes);
+            self.state().uncount(bytes);
         }
     }
 
@@ -272,6 +326,20 @@ impl Process {
         }
     }
 
+    /// Says once that secrets are not locked. Not with the state locked: a logger may well use
+    /// secure memory itself.
+    fn warn(&self) {
+        let last_error = self.state().last_error;
+        if let Some(error) = last_error
+            && !WARNED.swap(true, Ordering::Relaxed)
+        {
+            log::warn!(
+                "secrets are wiped but not locked in memory: {error}; {}",
+                error.remedy()
+            );
+        }
+    }
+
     /// Differs from slot to slot, so that a copied neighbour does not look sound.
     fn canary_at(&self, ptr: NonNull<u8>) -> u128 {
         self.canary ^ ptr.as_ptr().addr() as u128
@@ -284,43 +352,22 @@ impl Process {
 }
 
 impl State {
-    /// A piece of one kind, after giving back idle pages if the system would not lock more.
-    fn take(&mut self, len: usize, kind: Kind, insist: bool) -> Result<Piece, Failure> {
-        let locks = kind != Kind::Unlocked;
-        if locks && self.patience > 0 && !insist {
+    /// Tries to take something of one kind, with leave to open pages unless the system has just
+    /// refused; and again after giving back idle pages, if that is what it takes.
+    fn with_patience<T>(
+        &mut self,
+        kind: Kind,
+        insist: bool,
+        mut take: impl FnMut(&mut Self, bool) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        if kind != Kind::Unlocked && self.patience > 0 && !insist {
             self.patience -= 1;
-            return self.try_take(len, kind, false);
+            return take(self, false);
         }
-        match self.try_take(len, kind, true) {
-            Err(Failure::Lock { .. }) if self.trim() > 0 => self.try_take(len, kind, true),
+        match take(self, true) {
+            Err(Failure::Lock { .. }) if self.trim() > 0 => take(self, true),
             result => result,
         }
-    }
-
-    fn try_take(&mut self, len: usize, kind: Kind, may_grow: bool) -> Result<Piece, Failure> {
-        let piece = if len <= LARGEST {
-            let (ptr, capacity, slot) = self.arenas[kind as usize].take(len, may_grow)?;
-            Piece {
-                ptr,
-                capacity,
-                place: Place::Slot(kind, slot),
-            }
-        } else if may_grow {
-            let region = Region::open(len, kind)?;
-            self.advice = self.advice.and(region.advice());
-            self.large[kind as usize] += region.len();
-            Piece {
-                ptr: region.data(),
-                capacity: region.len(),
-                place: Place::Large(region),
-            }
-        } else {
-            return Err(Failure::NotNow);
-        };
-        if kind == Kind::Unlocked {
-            self.count(piece.capacity);
-        }
-        Ok(piece)
     }
 
     /// Gives back locked pages that hold nothing.
@@ -350,15 +397,26 @@ impl State {
         self.unlocked_bytes += bytes;
     }
 
-    fn forget(&mut self, kind: Kind, bytes: usize) {
-        if kind == Kind::Unlocked {
-            self.unlocked_allocations -= 1;
-            self.unlocked_bytes -= bytes;
-        }
+    fn uncount(&mut self, bytes: usize) {
+        self.unlocked_allocations -= 1;
+        self.unlocked_bytes -= bytes;
     }
 
     fn held(&self, kind: Kind) -> usize {
         self.arenas[kind as usize].committed() + self.large[kind as usize]
+    }
+}
+
+/// Drops the parent's block in a forked child: it cannot go back to the parent's pool.
+///
+/// # Safety
+/// Nothing refers to the block any more.
+#[cold]
+unsafe fn abandon(ptr: NonNull<u8>, capacity: usize, kind: Kind) {
+    // It reads as zeros already, unless the system cannot do that. Secret pages are not there.
+    if kind != Kind::Secret {
+        // SAFETY: the child's copy is still mapped, and had one owner.
+        unsafe { heap::wipe(ptr, capacity) };
     }
 }
 
