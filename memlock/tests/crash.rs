@@ -1,5 +1,5 @@
 //! What happens when things go wrong: overruns, double frees, core dumps, forks.
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", feature = "std"))]
 
 mod support;
 

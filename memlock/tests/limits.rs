@@ -1,6 +1,6 @@
 //! Locks under every limit: what is locked stays locked, and the report says what is true.
 //! Each test is a process of its own.
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", feature = "std"))]
 
 mod support;
 
