@@ -1,0 +1,4 @@
+//! Chat.
+pub mod json;
+mod error;
+pub use error::{ChatError, JsonFault};
