@@ -24,13 +24,16 @@
 mod escape;
 mod scan;
 mod ser;
+mod sink;
+mod string;
 mod value;
 
 use sealwire_memlock::{SecureBytes, SecureMemory};
 use serde::Serialize;
 
 pub use escape::{unescape_in_place, unescape_into};
-pub use value::{Items, Json, JsonStr, Members, Text};
+pub use string::{JsonStr, Text};
+pub use value::{Items, Json, Members};
 
 use super::ChatError;
 
@@ -59,11 +62,11 @@ pub fn to_secure<T>(memory: &SecureMemory, value: &T) -> Result<SecureBytes, Cha
 where
     T: Serialize + ?Sized,
 {
-    let mut count = ser::Count(0);
+    let mut count = sink::Count(0);
     value.serialize(ser::Writer::new(&mut count))?;
 
     let mut bytes = memory.alloc(count.0)?;
-    let mut fill = ser::Fill(bytes.expose_mut());
+    let mut fill = sink::Fill(bytes.expose_mut());
     value.serialize(ser::Writer::new(&mut fill))?;
     match fill.0.is_empty() {
         true => Ok(bytes),

@@ -1,44 +1,12 @@
-//! A `serde` serializer that writes JSON to a [`Sink`]: once to count, once to fill.
-//!
-//! serde_json's own writers need std or grow a `Vec`, leaving every smaller copy of the text behind on the heap.
+//! A `serde` serializer that writes JSON to a [`Sink`].
 
 use core::fmt;
 
 use serde::ser::{self, Serialize};
 
 use super::RAW_TOKEN;
+use super::sink::{FmtSink, KeySink, Sink, put_escaped};
 use crate::chat::ChatError;
-
-/// Where JSON goes.
-pub(super) trait Sink {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), ChatError>;
-}
-
-/// Counts bytes.
-pub(super) struct Count(pub(super) usize);
-
-impl Sink for Count {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), ChatError> {
-        let sum = self.0.checked_add(bytes.len());
-        self.0 = sum.ok_or(ChatError::TooLarge { limit: usize::MAX })?;
-        Ok(())
-    }
-}
-
-/// Fills a buffer; what is left of it stays in the field.
-pub(super) struct Fill<'a>(pub(super) &'a mut [u8]);
-
-impl Sink for Fill<'_> {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), ChatError> {
-        let rest = core::mem::take(&mut self.0);
-        let (target, rest) = rest
-            .split_at_mut_checked(bytes.len())
-            .ok_or(ChatError::Unserializable)?;
-        target.copy_from_slice(bytes);
-        self.0 = rest;
-        Ok(())
-    }
-}
 
 /// Writes one value. It dispatches at run time so that a map key can be written through a [`KeySink`] without a new
 /// type, and new code, for each level.
@@ -63,11 +31,7 @@ impl<'a> Writer<'a> {
     }
 
     fn format(&mut self, arguments: fmt::Arguments<'_>, escape: bool) -> Result<(), ChatError> {
-        let mut adapter = FmtSink {
-            sink: self.sink,
-            escape,
-            result: Ok(()),
-        };
+        let mut adapter = FmtSink::new(self.sink, escape);
         match fmt::write(&mut adapter, arguments) {
             Ok(()) => Ok(()),
             // Either the sink refused, or the value itself did.
@@ -96,71 +60,6 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// RFC 8259, section 7: only the quotation mark, the backslash and the control characters must be escaped.
-fn put_escaped(sink: &mut dyn Sink, mut text: &str) -> Result<(), ChatError> {
-    let must_escape = |byte: u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    while let Some(end) = text.bytes().position(must_escape) {
-        let (run, rest) = text.split_at(end);
-        sink.put(run.as_bytes())?;
-        let (special, rest) = rest.split_at(1);
-        match special.as_bytes()[0] {
-            b'"' => sink.put(br#"\""#)?,
-            b'\\' => sink.put(br"\\")?,
-            0x08 => sink.put(br"\b")?,
-            0x0c => sink.put(br"\f")?,
-            b'\n' => sink.put(br"\n")?,
-            b'\r' => sink.put(br"\r")?,
-            b'\t' => sink.put(br"\t")?,
-            control => {
-                let digit = b"0123456789abcdef"[usize::from(control & 0xf)];
-                sink.put(&[b'\\', b'u', b'0', b'0', b'0' + (control >> 4), digit])?;
-            }
-        }
-        text = rest;
-    }
-    sink.put(text.as_bytes())
-}
-
-/// Takes what `fmt` writes, remembering why the sink refused.
-struct FmtSink<'a> {
-    sink: &'a mut dyn Sink,
-    escape: bool,
-    result: Result<(), ChatError>,
-}
-
-impl fmt::Write for FmtSink<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.result = match self.escape {
-            true => put_escaped(self.sink, text),
-            false => self.sink.put(text.as_bytes()),
-        };
-        self.result.as_ref().map_err(|_| fmt::Error).copied()
-    }
-}
-
-/// Takes a map key: a string as it is, a number or a truth value in quotes, nothing else.
-struct KeySink<'a> {
-    sink: &'a mut dyn Sink,
-    quoted: Option<bool>,
-}
-
-impl Sink for KeySink<'_> {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), ChatError> {
-        if let (None, Some(first)) = (self.quoted, bytes.first()) {
-            let quoted = match first {
-                b'"' => false,
-                b'-' | b'0'..=b'9' | b't' | b'f' => true,
-                _ => return Err(ChatError::Unserializable),
-            };
-            self.quoted = Some(quoted);
-            if quoted {
-                self.sink.put(b"\"")?;
-            }
-        }
-        self.sink.put(bytes)
-    }
-}
-
 /// An open array or object.
 pub(super) struct Compound<'a> {
     writer: Writer<'a>,
@@ -183,15 +82,10 @@ impl Compound<'_> {
 
     fn key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), ChatError> {
         self.separate()?;
-        let mut sink = KeySink {
-            sink: self.writer.sink,
-            quoted: None,
-        };
+        let mut sink = KeySink::new(self.writer.sink);
         key.serialize(Writer::new(&mut sink))?;
-        match sink.quoted {
-            Some(true) => self.writer.put("\":"),
-            _ => self.writer.put(":"),
-        }
+        sink.finish()?;
+        self.writer.put(":")
     }
 
     fn finish(mut self) -> Result<(), ChatError> {

@@ -1,5 +1,6 @@
 //! The chat completions request.
 
+mod content;
 mod message;
 mod options;
 mod tool;
@@ -11,7 +12,8 @@ use sealwire_memlock::{SecureBytes, SecureMemory};
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Serialize, Serializer};
 
-pub use message::{Content, ContentPart, Message, Role};
+pub use content::{Content, ContentPart};
+pub use message::{Message, Role};
 pub use options::{
     AudioOutput, Prediction, ResponseFormat, StreamOptions, UserLocation, WebSearchOptions,
 };
@@ -233,9 +235,8 @@ impl<'a> ChatRequest<'a> {
     /// [`ChatError::NotFinite`] for a number JSON cannot express, [`ChatError::Duplicate`] for a member given twice,
     /// [`ChatError::Memory`].
     pub fn to_json(&self, memory: &SecureMemory) -> Result<SecureBytes, ChatError> {
-        let messages = self.messages.iter();
-        let duplicate = messages.clone().any(|message| message.has_duplicate())
-            || has_duplicate(&self.extra, MEMBERS);
+        let duplicate =
+            has_duplicate(&self.extra, MEMBERS) || self.messages.iter().any(Message::has_duplicate);
         if duplicate {
             return Err(ChatError::Duplicate { member: "extra" });
         }
