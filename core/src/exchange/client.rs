@@ -17,7 +17,7 @@ use crate::padding::Padding;
 use crate::record::{Complete, OpenHeader, Opener, Sealer};
 use crate::schedule::{KEY_BLOCK_LEN, KeyBlock, SEED_LEN, encapsulate};
 use crate::state::{ClientState, client_table, next};
-use crate::suite::Suite;
+use crate::suite::{RecordAead, Suite};
 use crate::time::UnixTime;
 
 /// How a client seals and what it accepts.
@@ -98,16 +98,16 @@ enum Pending {
 }
 
 /// One request and its response, from the client's side. See the [module](super) for the grammar.
-pub struct ClientExchange {
+pub struct ClientExchange<A = Aes256Gcm> {
     state: ClientState,
     request: Request,
     body_sent: usize,
     exchange_id: [u8; EXCHANGE_ID_LEN],
     options: ClientOptions,
     enc_digest: Sha256,
-    sending: Option<Outgoing>,
+    sending: Option<Outgoing<A>>,
     keys: Option<KeyBlock<SecureArray<KEY_BLOCK_LEN>>>,
-    opener: Option<Opener<Aes256Gcm, SecureArray<KEY_BLOCK_LEN>>>,
+    opener: Option<Opener<A, SecureArray<KEY_BLOCK_LEN>>>,
     queue: Queue,
     cancel: Option<Queue>,
     incoming: Incoming,
@@ -122,6 +122,24 @@ impl ClientExchange {
     /// so that nothing is lost. [`PeerError`] if the gateway's key is not valid.
     #[allow(clippy::result_large_err)] // the request comes back, whatever its size
     pub fn new<R: TryCryptoRng + ?Sized>(
+        memory: &SecureMemory,
+        key: &GatewayKey,
+        request: Request,
+        now: UnixTime,
+        options: ClientOptions,
+        rng: &mut R,
+    ) -> Result<Self, (Request, Error)> {
+        Self::with_aead(memory, key, request, now, options, rng)
+    }
+}
+
+impl<A: RecordAead> ClientExchange<A> {
+    /// [`new`](ClientExchange::new) with another implementation of the record cipher.
+    ///
+    /// # Errors
+    /// As there.
+    #[allow(clippy::result_large_err)] // the request comes back, whatever its size
+    pub fn with_aead<R: TryCryptoRng + ?Sized>(
         memory: &SecureMemory,
         key: &GatewayKey,
         request: Request,
@@ -393,7 +411,7 @@ impl ClientExchange {
     }
 }
 
-impl core::fmt::Debug for ClientExchange {
+impl<A> core::fmt::Debug for ClientExchange<A> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("ClientExchange")
             .field("state", &self.state)
@@ -402,14 +420,14 @@ impl core::fmt::Debug for ClientExchange {
 }
 
 /// What `new` makes before it takes the request.
-struct Prepared {
-    outgoing: Outgoing,
+struct Prepared<A> {
+    outgoing: Outgoing<A>,
     enc_digest: Sha256,
     exchange_id: [u8; EXCHANGE_ID_LEN],
     incoming: Incoming,
 }
 
-impl Prepared {
+impl<A: RecordAead> Prepared<A> {
     fn new<R: TryCryptoRng + ?Sized>(
         memory: &SecureMemory,
         key: &GatewayKey,

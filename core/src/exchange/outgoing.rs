@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use aes_gcm::Aes256Gcm;
 use sealwire_memlock::{SecureArray, SecureBytes, SecureMemory};
 
 use crate::error::{Error, Misuse};
@@ -10,13 +9,14 @@ use crate::frame::{CONTENT_OFFSET, FrameType, LARGEST_FRAME, MIN_MAX_FRAME, SEAL
 use crate::padding::{Padding, padme};
 use crate::record::Sealer;
 use crate::schedule::KEY_BLOCK_LEN;
+use crate::suite::RecordAead;
 
 /// The smallest uniform frame that still holds something.
 const MIN_UNIFORM: usize = 64;
 
 /// Seals one direction. Frames are put together and sealed in secure memory; only ciphertext leaves it.
-pub(super) struct Outgoing {
-    sealer: Sealer<Aes256Gcm, SecureArray<KEY_BLOCK_LEN>>,
+pub(super) struct Outgoing<A> {
+    sealer: Sealer<A, SecureArray<KEY_BLOCK_LEN>>,
     frame: SecureBytes,
     padding: Padding,
     max_frame: usize,
@@ -55,10 +55,10 @@ impl Queue {
     }
 }
 
-impl Outgoing {
+impl<A: RecordAead> Outgoing<A> {
     /// `max_frame` is the largest frame the peer accepts; `queue` may already hold clear frames.
     pub(super) fn new(
-        sealer: Sealer<Aes256Gcm, SecureArray<KEY_BLOCK_LEN>>,
+        sealer: Sealer<A, SecureArray<KEY_BLOCK_LEN>>,
         memory: &SecureMemory,
         padding: Padding,
         max_frame: usize,
@@ -188,7 +188,7 @@ impl Outgoing {
     }
 
     /// Ends the direction: the keys go on to the response, the queue still has to leave.
-    pub(super) fn into_parts(self) -> (Sealer<Aes256Gcm, SecureArray<KEY_BLOCK_LEN>>, Queue) {
+    pub(super) fn into_parts(self) -> (Sealer<A, SecureArray<KEY_BLOCK_LEN>>, Queue) {
         (self.sealer, self.queue)
     }
 }

@@ -17,7 +17,7 @@ use crate::record::{OpenHeader, Opener, Sealer};
 use crate::replay::{Admission, ReplayStore, WINDOW};
 use crate::schedule::{KEY_BLOCK_LEN, KeyBlock, decapsulate};
 use crate::state::{ServerState, next, server_table};
-use crate::suite::Suite;
+use crate::suite::{RecordAead, Suite};
 use crate::time::UnixTime;
 
 /// `send_data` takes nothing more while this much ciphertext waits to leave.
@@ -98,21 +98,21 @@ impl core::fmt::Debug for ReceivedRequest {
 }
 
 /// One request and its response, from the gateway's side. See the [module](super) for the grammar.
-pub struct ServerExchange {
+pub struct ServerExchange<A = Aes256Gcm> {
     state: ServerState,
     memory: SecureMemory,
     options: ServerOptions,
     response_nonce: [u8; RESPONSE_NONCE_LEN],
     enc_digest: Sha256,
     open_hash: [u8; 32],
-    opener: Option<Opener<Aes256Gcm, SecureArray<KEY_BLOCK_LEN>>>,
+    opener: Option<Opener<A, SecureArray<KEY_BLOCK_LEN>>>,
     incoming: Incoming,
     drain: Drain,
     refusal: Option<Refusal>,
     head: Option<SecureBytes>,
     body: SecureBytes,
     response_frame_limit: usize,
-    sending: Option<Outgoing>,
+    sending: Option<Outgoing<A>>,
     response_ended: bool,
     queue: Queue,
     event: Option<ServerEvent>,
@@ -131,6 +131,20 @@ impl ServerExchange {
     /// # Errors
     /// [`Environment`] if memory or randomness cannot be had.
     pub fn new<R: TryCryptoRng + ?Sized>(
+        memory: &SecureMemory,
+        options: ServerOptions,
+        rng: &mut R,
+    ) -> Result<Self, Error> {
+        Self::with_aead(memory, options, rng)
+    }
+}
+
+impl<A: RecordAead> ServerExchange<A> {
+    /// [`new`](ServerExchange::new) with another implementation of the record cipher.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_aead<R: TryCryptoRng + ?Sized>(
         memory: &SecureMemory,
         options: ServerOptions,
         rng: &mut R,
@@ -352,7 +366,11 @@ impl ServerExchange {
     }
 
     fn refuse(&mut self, error: Error, now: UnixTime) {
-        if self.opener.as_ref().is_some_and(Opener::has_opened) {
+        if self
+            .opener
+            .as_ref()
+            .is_some_and(|opener| opener.has_opened())
+        {
             let code = match &error {
                 Error::Peer(PeerError::TooLarge { .. }) => ErrorCode::TooLarge,
                 Error::Environment(_) => ErrorCode::Busy,
@@ -469,7 +487,7 @@ impl ServerExchange {
     }
 
     /// Queues ACCEPT and moves the keys on to the response.
-    fn accept(&mut self, padding: Padding) -> Result<&mut Outgoing, Error> {
+    fn accept(&mut self, padding: Padding) -> Result<&mut Outgoing<A>, Error> {
         let opener = self
             .opener
             .take()
@@ -514,7 +532,7 @@ impl ServerExchange {
         Ok(())
     }
 
-    fn open_response(&mut self) -> Result<&mut Outgoing, Error> {
+    fn open_response(&mut self) -> Result<&mut Outgoing<A>, Error> {
         match &mut self.sending {
             Some(outgoing) if !self.response_ended => Ok(outgoing),
             _ => Err(Misuse::State("no response is under way").into()),
@@ -565,11 +583,11 @@ impl ServerExchange {
     pub fn pending_transmit(&self) -> usize {
         self.sending
             .as_ref()
-            .map_or(self.queue.len(), Outgoing::queued)
+            .map_or(self.queue.len(), |outgoing| outgoing.queued())
     }
 }
 
-impl core::fmt::Debug for ServerExchange {
+impl<A> core::fmt::Debug for ServerExchange<A> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("ServerExchange")
             .field("state", &self.state)

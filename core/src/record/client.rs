@@ -41,7 +41,7 @@ impl Complete {
     }
 }
 
-impl<S: KeyStore, A: RecordAead> RequestSealer<S, A> {
+impl<S: KeyStore> RequestSealer<S> {
     /// Random bytes that one request needs.
     pub const SEED_LEN: usize = SEED_LEN;
 
@@ -53,6 +53,22 @@ impl<S: KeyStore, A: RecordAead> RequestSealer<S, A> {
     /// # Errors
     /// [`Malformed::PublicKey`] if the public key is not valid, [`Misuse::OutputTooSmall`] if `enc` is not of the right length.
     pub fn new(
+        header: &OpenHeader,
+        public_key: &[u8],
+        seed: &mut [u8; SEED_LEN],
+        enc: &mut [u8],
+        store: S,
+    ) -> Result<Self, Error> {
+        Self::with_aead(header, public_key, seed, enc, store)
+    }
+}
+
+impl<S: KeyStore, A: RecordAead> RequestSealer<S, A> {
+    /// [`new`](RequestSealer::new) with another implementation of the record cipher.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_aead(
         header: &OpenHeader,
         public_key: &[u8],
         seed: &mut [u8; SEED_LEN],

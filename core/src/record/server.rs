@@ -86,12 +86,27 @@ pub struct ResponseSealer<S: KeyStore, A = Aes256Gcm> {
     ended: bool,
 }
 
-impl<S: KeyStore, A: RecordAead> RequestOpener<S, A> {
+impl<S: KeyStore> RequestOpener<S> {
     /// Decapsulates with a private key in the serialised form of its KEM (32 bytes for both suites).
     ///
     /// # Errors
     /// [`Malformed::PublicKey`] if `enc` is not valid.
     pub fn new(
+        header: &OpenHeader,
+        enc: &[u8],
+        private_key: &[u8],
+        store: S,
+    ) -> Result<Self, Error> {
+        Self::with_aead(header, enc, private_key, store)
+    }
+}
+
+impl<S: KeyStore, A: RecordAead> RequestOpener<S, A> {
+    /// [`new`](RequestOpener::new) with another implementation of the record cipher.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_aead(
         header: &OpenHeader,
         enc: &[u8],
         private_key: &[u8],

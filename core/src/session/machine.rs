@@ -1,20 +1,23 @@
 //! The session's state machine.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt::Write;
 use core::time::Duration;
 
+use aes_gcm::Aes256Gcm;
 use rand_core::TryCryptoRng;
 use sealwire_memlock::SecureMemory;
 
 use super::error::{Failure, SessionError};
 use super::policy::{GatewayState, SessionConfig, Trust};
-use crate::error::{Environment, Error, ErrorCode, Misuse, PeerError, RejectCode};
+use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
 use crate::exchange::{ClientEvent, ClientExchange, Request};
 use crate::head::ResponseHead;
-use crate::keys::KeySet;
+use crate::keys::{GatewayKey, KeySet};
 use crate::record::Complete;
-use crate::time::Now;
+use crate::suite::RecordAead;
+use crate::time::{Now, UnixTime};
 
 /// What an adapter does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,20 +47,20 @@ pub enum SessionEvent<'a> {
     Complete(Complete),
 }
 
-enum Phase {
+enum Phase<A> {
     /// The request waits to be sealed.
     Idle(Request),
     FetchKeys(Request),
     Judge(Request, KeySet),
-    Send(alloc::boxed::Box<ClientExchange>),
+    Send(Box<ClientExchange<A>>),
     Wait(Request, Duration),
     Done,
     Failed(SessionError),
 }
 
 /// A request on its way to an answer. See the [module](super).
-pub struct ClientSession {
-    phase: Phase,
+pub struct ClientSession<A = Aes256Gcm> {
+    phase: Phase<A>,
     config: SessionConfig,
     memory: SecureMemory,
     gateway: GatewayState,
@@ -73,6 +76,19 @@ pub struct ClientSession {
 impl ClientSession {
     /// A session for one request. `gateway` is what earlier sessions learned.
     pub fn new(
+        memory: &SecureMemory,
+        config: SessionConfig,
+        gateway: GatewayState,
+        request: Request,
+        now: Now,
+    ) -> Self {
+        Self::with_aead(memory, config, gateway, request, now)
+    }
+}
+
+impl<A: RecordAead> ClientSession<A> {
+    /// [`new`](ClientSession::new) with another implementation of the record cipher.
+    pub fn with_aead(
         memory: &SecureMemory,
         config: SessionConfig,
         gateway: GatewayState,
@@ -124,7 +140,7 @@ impl ClientSession {
         mut request: Request,
         now: Now,
         rng: &mut R,
-    ) -> Phase {
+    ) -> Phase<A> {
         if now.monotonic >= self.started.saturating_add(self.config.timeouts.total) {
             return Phase::Failed(SessionError::Timeout { what: "everything" });
         }
@@ -134,7 +150,7 @@ impl ClientSession {
             "a connection to the gateway",
         );
         let unix = self.gateway.unix(now);
-        let usable = |key: &&crate::keys::GatewayKey| {
+        let usable = |key: &&GatewayKey| {
             key.suite == self.config.suite && (!unix.is_known() || unix < key.not_after)
         };
         let Some(key) = self.gateway.key.as_ref().filter(usable) else {
@@ -146,8 +162,9 @@ impl ClientSession {
                 Err(error) => return Phase::Failed(error.into()),
             }
         }
-        match ClientExchange::new(&self.memory, key, request, unix, self.config.options, rng) {
-            Ok(exchange) => Phase::Send(alloc::boxed::Box::new(exchange)),
+        match ClientExchange::with_aead(&self.memory, key, request, unix, self.config.options, rng)
+        {
+            Ok(exchange) => Phase::Send(Box::new(exchange)),
             Err((_, error)) => Phase::Failed(error.into()),
         }
     }
@@ -189,7 +206,7 @@ impl ClientSession {
         };
     }
 
-    fn accept_keys(&mut self, now: Now, request: Request, set: &KeySet) -> Phase {
+    fn accept_keys(&mut self, now: Now, request: Request, set: &KeySet) -> Phase<A> {
         match set.select(self.config.suite, self.gateway.unix(now)) {
             Ok(key) => {
                 self.gateway.key = Some(key);
@@ -277,7 +294,7 @@ impl ClientSession {
                 status: u16,
                 retry_after: Option<u32>,
             },
-            Refused(ErrorCode, Option<crate::time::UnixTime>),
+            Refused(ErrorCode, Option<UnixTime>),
             Rejected(RejectCode),
         }
         let attempts_left = self.attempt < self.config.retry.max_retries;
@@ -375,7 +392,7 @@ impl ClientSession {
     }
 
     /// The key set could not be read.
-    pub fn handle_key_error(&mut self, error: crate::error::Malformed) {
+    pub fn handle_key_error(&mut self, error: Malformed) {
         if matches!(self.phase, Phase::FetchKeys(_)) {
             self.phase = Phase::Failed(SessionError::Keys(error));
         }
@@ -418,7 +435,7 @@ impl ClientSession {
         &mut self,
         now: Now,
         code: ErrorCode,
-        gateway_time: Option<crate::time::UnixTime>,
+        gateway_time: Option<UnixTime>,
         rng: &mut R,
     ) {
         if let Some(time) = gateway_time {
@@ -501,7 +518,7 @@ impl ClientSession {
     }
 }
 
-impl core::fmt::Debug for ClientSession {
+impl<A> core::fmt::Debug for ClientSession<A> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("ClientSession")
             .field("attempt", &self.attempt)

@@ -1,0 +1,347 @@
+//! A recorded exchange, changed in every small way there is: nothing is accepted but a true prefix, nothing panics, and after a
+//! failure nothing more comes out. Protocol: SEAL-2, SEAL-3, SEAL-5, ORDER-1, ORDER-2, ORDER-5, FRAME-6.
+
+use sealwire_core::exchange::{
+    ClientExchange, ClientOptions, ServerContext, ServerEvent, ServerExchange, ServerOptions,
+};
+use sealwire_core::frame::FrameHeader;
+use sealwire_core::padding::Padding;
+use sealwire_core::replay::MemoryReplayStore;
+use sealwire_core::{ClientState, Error, PeerError, ServerState, Suite};
+use sealwire_tests::pair::{NOW, Seen, World, drain_client, drain_server, feed_client};
+
+const SEED: u64 = 7;
+const QUESTION: &[u8] = br#"{"model":"m","messages":[{"role":"user","content":"hush"}]}"#;
+const PIECES: &[&[u8]] = &[b"data: one\n\n", b"data: two\n\n", b"data: three\n\n"];
+
+/// A recorded exchange: both wires, and the world to build either end again.
+struct Recording {
+    request: Vec<u8>,
+    response: Vec<u8>,
+    world: World,
+}
+
+fn options() -> ClientOptions {
+    ClientOptions {
+        padding: Padding::None,
+        ..ClientOptions::default()
+    }
+}
+
+/// A client in the state in which the recording's response reaches it: made from the same seed.
+fn client_awaiting() -> ClientExchange {
+    let mut world = World::new(SEED);
+    let request = world.request(QUESTION);
+    let mut client = world.client(Suite::P256, request, options());
+    drain_client(&mut client);
+    client
+}
+
+fn record(seed: u64, padding: Padding) -> Recording {
+    let mut world = World::new(seed);
+    let request = world.request(QUESTION);
+    let mut client = world.client(Suite::P256, request, options());
+    let request = drain_client(&mut client);
+    let (mut server, _) = world.deliver(&request);
+    let response = world.answer(&mut server, *client.exchange_id(), PIECES, padding);
+    Recording {
+        request,
+        response,
+        world,
+    }
+}
+
+fn frames(wire: &[u8]) -> Vec<&[u8]> {
+    let mut frames = Vec::new();
+    let mut rest = wire;
+    while let Some(header) = rest.first_chunk() {
+        let size = FrameHeader::parse(*header).expect("recorded").size();
+        let (frame, after) = rest.split_at(size);
+        frames.push(frame);
+        rest = after;
+    }
+    frames
+}
+
+/// Where each frame begins.
+fn frame_starts(wire: &[u8]) -> Vec<usize> {
+    frames(wire)
+        .iter()
+        .scan(0, |at, frame| {
+            Some(std::mem::replace(at, *at + frame.len()))
+        })
+        .collect()
+}
+
+/// Every single-byte change: all 255 other values on headers and on clear frames, every bit on sealed bodies.
+fn for_each_change(wire: &[u8], mut check: impl FnMut(&[u8], usize)) -> usize {
+    let starts = frame_starts(wire);
+    let mut changed = wire.to_vec();
+    let mut count = 0;
+    for at in 0..wire.len() {
+        let start = *starts
+            .iter()
+            .rfind(|start| **start <= at)
+            .expect("the first frame begins at 0");
+        let flips: Vec<u8> = if at - start < 4 {
+            (1..=255).collect()
+        } else {
+            (0..8).map(|bit| 1 << bit).collect()
+        };
+        for flip in flips {
+            changed[at] ^= flip;
+            check(&changed, at);
+            changed[at] ^= flip;
+            count += 1;
+        }
+    }
+    count
+}
+
+/// Feeds a gateway and says whether a request came out.
+fn is_accepted(world: &mut World, wire: &[u8]) -> bool {
+    world.replay = MemoryReplayStore::new(8);
+    let mut server = world.server(ServerOptions::default());
+    let mut events = world.feed_server(&mut server, wire);
+    server.handle_eof(NOW);
+    events.extend(server.poll_event());
+    let accepted = events.contains(&ServerEvent::Request);
+    if !accepted {
+        assert!(
+            server.take_request().is_none(),
+            "a refused request can be taken"
+        );
+        assert_answers_refusal(&mut server);
+    }
+    accepted
+}
+
+/// A refused client hears REJECT, or ACCEPT and ERROR, and nothing else.
+fn assert_answers_refusal(server: &mut ServerExchange) {
+    let answer = drain_server(server);
+    let kinds: Vec<u8> = frames(&answer).iter().map(|frame| frame[0]).collect();
+    let is_error = kinds.first() == Some(&0x04)
+        && kinds.last() == Some(&0x13)
+        && kinds[1..kinds.len() - 1].iter().all(|k| *k == 0x11);
+    assert!(kinds == [0x05] || is_error, "{kinds:?}");
+    assert!(server.is_finished());
+}
+
+/// Feeds a client; checks that it shows a prefix of the truth and is complete only for the truth itself.
+fn check_response(wire: &[u8], truth: &[u8], step: usize) -> Result<(), Error> {
+    let mut client = client_awaiting();
+    let mut seen = Seen::default();
+    let result = wire
+        .chunks(step)
+        .try_for_each(|chunk| feed_client(&mut client, chunk, &mut seen));
+    let result = result.and_then(|()| client.handle_eof().map_err(Error::from));
+    assert!(
+        PIECES.concat().starts_with(&seen.body),
+        "something else than the answer was shown"
+    );
+    assert!(!seen.complete || seen.body == PIECES.concat());
+    assert!(seen.error.is_none());
+    if wire == truth {
+        assert!(seen.complete && seen.status == Some(200));
+    } else {
+        assert!(result.is_err() || seen.rejected.is_some());
+    }
+    if result.is_err() {
+        assert_eq!(client.state(), ClientState::Failed);
+        assert!(client.poll_event().is_none(), "an event after a failure");
+        assert_eq!(
+            client.handle_input(truth),
+            Err(Error::Peer(PeerError::Poisoned))
+        );
+        assert!(client.poll_event().is_none(), "an event after a failure");
+    }
+    result
+}
+
+#[test]
+fn the_recording_itself_is_accepted_whole_and_byte_by_byte() {
+    let mut recording = record(SEED, Padding::None);
+    assert!(is_accepted(&mut recording.world, &recording.request));
+    let response = &recording.response;
+    for step in [1, 2, 3, 7, 64, response.len()] {
+        check_response(response, response, step).expect("untouched");
+    }
+    let mut server = recording.world.server(ServerOptions::default());
+    recording.world.replay = MemoryReplayStore::new(8);
+    for byte in recording.request.chunks(1) {
+        assert_eq!(recording.world.feed_server(&mut server, byte), []);
+    }
+    server.handle_eof(NOW);
+    assert_eq!(server.poll_event(), Some(ServerEvent::Request));
+}
+
+#[test]
+fn every_cut_of_a_request_is_refused() {
+    let mut recording = record(SEED, Padding::None);
+    for cut in 0..recording.request.len() {
+        let wire = recording.request[..cut].to_vec();
+        assert!(!is_accepted(&mut recording.world, &wire), "cut at {cut}");
+    }
+}
+
+#[test]
+fn every_cut_of_a_response_is_truncated() {
+    for padding in [
+        Padding::None,
+        Padding::Padme,
+        Padding::Uniform { frame: 128 },
+    ] {
+        let response = record(SEED, padding).response;
+        for cut in 0..response.len() {
+            let result = check_response(&response[..cut], &response, response.len());
+            assert_eq!(
+                result,
+                Err(Error::Peer(PeerError::Truncated)),
+                "cut at {cut}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_changed_byte_of_a_request_is_refused() {
+    let mut recording = record(SEED, Padding::None);
+    let request = recording.request.clone();
+    let count = for_each_change(&request, |wire, at| {
+        assert!(!is_accepted(&mut recording.world, wire), "changed at {at}");
+    });
+    println!("{count} changed requests refused");
+}
+
+#[test]
+fn every_changed_byte_of_a_response_is_refused() {
+    let response = record(SEED, Padding::None).response;
+    let count = for_each_change(&response, |wire, at| {
+        assert!(
+            check_response(wire, &response, wire.len()).is_err(),
+            "changed at {at}"
+        );
+    });
+    println!("{count} changed responses refused");
+}
+
+/// Every way to drop, double or swap frames, and to put in or put behind a frame of another recording.
+fn rearranged(wire: &[u8], foreign: &[&[u8]]) -> Vec<Vec<u8>> {
+    let own = frames(wire);
+    let mut all = Vec::new();
+    for i in 0..own.len() {
+        let mut dropped = own.clone();
+        dropped.remove(i);
+        all.push(dropped);
+        let mut doubled = own.clone();
+        doubled.insert(i, own[i]);
+        all.push(doubled);
+        for j in i + 1..own.len() {
+            let mut swapped = own.clone();
+            swapped.swap(i, j);
+            all.push(swapped);
+        }
+        for frame in foreign {
+            let mut replaced = own.clone();
+            replaced[i] = frame;
+            all.push(replaced);
+            let mut inserted = own.clone();
+            inserted.insert(i, frame);
+            all.push(inserted);
+        }
+    }
+    for frame in foreign {
+        let mut appended = own.clone();
+        appended.push(frame);
+        all.push(appended);
+    }
+    all.into_iter()
+        .map(|frames| frames.concat())
+        .filter(|changed| changed != wire)
+        .collect()
+}
+
+#[test]
+fn rearranged_spliced_and_reflected_requests_are_refused() {
+    let mut recording = record(SEED, Padding::None);
+    let other = record(SEED + 1, Padding::None);
+    // Another exchange with the same gateway, so that its OPEN is acceptable there.
+    let request = recording.world.request(b"another question");
+    let mut client = recording.world.client(Suite::P256, request, options());
+    let sibling = drain_client(&mut client);
+    let mut foreign = frames(&sibling);
+    foreign.extend(frames(&other.request));
+    foreign.extend(frames(&recording.response));
+    let request = recording.request.clone();
+    let changed = rearranged(&request, &foreign);
+    for wire in &changed {
+        assert!(
+            !is_accepted(&mut recording.world, wire),
+            "{:?}",
+            frames(wire).iter().map(|f| f[0]).collect::<Vec<_>>()
+        );
+    }
+    println!("{} rearranged requests refused", changed.len());
+}
+
+#[test]
+fn rearranged_spliced_and_reflected_responses_are_refused() {
+    let recording = record(SEED, Padding::None);
+    let other = record(SEED + 1, Padding::None);
+    let mut foreign = frames(&other.response);
+    foreign.extend(frames(&recording.request));
+    let changed = rearranged(&recording.response, &foreign);
+    for wire in &changed {
+        assert!(check_response(wire, &recording.response, wire.len()).is_err());
+    }
+    println!("{} rearranged responses refused", changed.len());
+}
+
+#[test]
+fn a_refused_request_is_drained_before_it_is_answered() {
+    let mut recording = record(SEED, Padding::None);
+    let mut wire = recording.request.clone();
+    let starts = frame_starts(&wire);
+    // The tag of HEAD: the first sealed frame fails, REJECT(undecryptable) is due (ORDER-3, ORDER-4).
+    wire[starts[2] - 1] ^= 1;
+    let mut server = recording.world.server(ServerOptions::default());
+    recording.world.replay = MemoryReplayStore::new(8);
+    let end = wire.len() - 1;
+    let events = recording.world.feed_server(&mut server, &wire[..end]);
+    assert!(matches!(
+        events[..],
+        [ServerEvent::Refused(Error::Peer(PeerError::Undecryptable))]
+    ));
+    assert_eq!(server.state(), ServerState::Draining);
+    assert_eq!(
+        server.pending_transmit(),
+        0,
+        "answered before the request ended"
+    );
+    recording.world.feed_server(&mut server, &wire[end..]);
+    assert_eq!(drain_server(&mut server), [0x05, 0, 0, 1, 7]);
+}
+
+#[test]
+fn a_replayed_request_is_refused() {
+    // REPLAY-2
+    let mut recording = record(SEED, Padding::None);
+    let mut replay = MemoryReplayStore::new(8);
+    for round in 0..2 {
+        let mut server = recording.world.server(ServerOptions::default());
+        let mut rest = &recording.request[..];
+        let mut refused = false;
+        while !rest.is_empty() {
+            let mut context = ServerContext {
+                now: NOW,
+                keys: &recording.world.keys,
+                replay: &mut replay,
+            };
+            let consumed = server.handle_input(rest, &mut context);
+            rest = &rest[consumed..];
+            refused |= matches!(server.poll_event(), Some(ServerEvent::Refused(_)));
+        }
+        server.handle_eof(NOW);
+        assert_eq!(refused, round == 1);
+    }
+}
