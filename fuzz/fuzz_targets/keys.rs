@@ -1,0 +1,31 @@
+//! Key records, key sets as KEYS bodies and as JSON.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sealwire_core::Suite;
+use sealwire_core::keys::{KeyRecord, KeySet};
+use sealwire_fuzz::NOW;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(record) = KeyRecord::parse(bytes) {
+        assert!(record.not_before < record.not_after);
+        if record.suite.is_some() {
+            let mut again = vec![0; 2048];
+            let len = record
+                .encode(&mut again)
+                .expect("what was parsed can be written");
+            // Other (kdf, aead) pairs beside ours are not written back.
+            assert_eq!(KeyRecord::parse(&again[..len]), Ok(record));
+        }
+    }
+    if let Ok(set) = KeySet::parse(bytes) {
+        if set.records().len() <= 64 {
+            assert_eq!(set.to_bytes(), bytes);
+            assert_eq!(KeySet::from_json(set.to_json().as_bytes()), Ok(set.clone()));
+        }
+        let _ = set.select(Suite::P256, NOW);
+    }
+    if let Ok(set) = KeySet::from_json(bytes) {
+        assert_eq!(KeySet::from_json(set.to_json().as_bytes()), Ok(set));
+    }
+});
