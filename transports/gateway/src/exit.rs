@@ -10,8 +10,10 @@ use sealwire_memlock::{MemoryError, SecureString};
 
 use crate::terminal;
 
-/// What the help says of [`Exit`].
-pub(crate) const EXIT_CODES: &str = "Exit codes:
+/// What the help says of [`Exit`]: a literal, so that `concat!` takes it.
+macro_rules! exit_codes {
+    () => {
+        "Exit codes:
   0  done
   1  another failure, on this machine
   2  the command line is wrong
@@ -20,7 +22,10 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
   5  the gateway or the model server refused the request, or failed
   6  the answer is not whole
   7  the API key was refused, or may not do this
-  8  too many requests: try again later";
+  8  too many requests: try again later"
+    };
+}
+pub(crate) use exit_codes;
 
 /// The exit codes. Scripts rely on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
