@@ -231,11 +231,11 @@ impl Driver {
                     self.chunk = frame.into_data().unwrap_or_default();
                     continue;
                 }
-                Some(Some(Err(error))) => {
-                    self.cause = Some(Box::new(error));
-                    session.handle_failure(now, Failure::Reset, &mut SysRng);
+                // However the reply ends, it was whole if END was there.
+                Some(end) => {
+                    self.cause = end.and_then(Result::err).map(Into::into);
+                    session.handle_eof(now, &mut SysRng);
                 }
-                Some(None) => session.handle_eof(now, &mut SysRng),
                 None => {}
             }
             self.reply = None;
