@@ -309,17 +309,12 @@ async fn within<T>(
 
 /// Whether the peer could not prove who it is.
 fn is_tls(error: &(dyn StdError + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let inner = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+    // What an I/O error wraps is not its source; that is the source of what it wraps.
+    let wrapped = error
+        .downcast_ref()
+        .and_then(io::Error::get_ref)
+        .map(|error| error as &(dyn StdError + 'static));
+    error.is::<rustls::Error>() || wrapped.or_else(|| error.source()).is_some_and(is_tls)
 }
 
 fn lock(line: &Mutex<Line>) -> MutexGuard<'_, Line> {

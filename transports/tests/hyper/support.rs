@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,7 +30,9 @@ pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Reply, ErrorCode>
 pub(crate) struct TestHandler(Arc<dyn Fn(ReceivedRequest) -> Answering + Send + Sync>);
 
 impl TestHandler {
-    pub(crate) fn new(answer: impl Fn(ReceivedRequest) -> Answering + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(
+        answer: impl Fn(ReceivedRequest) -> Answering + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(answer))
     }
 }
@@ -79,7 +82,10 @@ impl Server {
         Self::start_with(handler, None).await
     }
 
-    pub(crate) async fn start_with(handler: TestHandler, tls: Option<tokio_rustls::TlsAcceptor>) -> Self {
+    pub(crate) async fn start_with(
+        handler: TestHandler,
+        tls: Option<tokio_rustls::TlsAcceptor>,
+    ) -> Self {
         let identity = Identity::generate(&MEMORY, &mut getrandom::SysRng).expect("random");
         let (pin, scalar) = (identity.pin(), *identity.expose_scalar());
         let gateway = Arc::new(Mutex::new(gateway(identity, handler.clone())));
@@ -182,7 +188,7 @@ pub(crate) struct Cut {
     pub(crate) passed: Mutex<usize>,
 }
 
-/// Passes connections on to `server`, one request each, and cuts replies to POST off.
+/// Passes connections on to `server`, and cuts replies to POST off.
 pub(crate) async fn cutting_proxy(server: &Server, cut: Arc<Cut>) -> String {
     let upstream = server.url.trim_start_matches("http://").to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
@@ -199,35 +205,39 @@ pub(crate) async fn cutting_proxy(server: &Server, cut: Arc<Cut>) -> String {
 async fn pass(client: TcpStream, server: TcpStream, cut: Arc<Cut>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let mut first = [0; 4096];
-    let Ok(count @ 1..) = from_client.read(&mut first).await else {
-        return;
-    };
-    let is_post = first.starts_with(b"POST");
-    if to_server.write_all(&first[..count]).await.is_err() {
-        return;
-    }
+    let is_post = Arc::new(AtomicBool::new(false));
+    let seen_post = is_post.clone();
     let upload = tokio::spawn(async move {
-        let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
+            // A client sends nothing before the last reply has ended, so a request begins where a read does.
+            if buffer.starts_with(b"POST") {
+                seen_post.store(true, Ordering::SeqCst);
+            }
+            if to_server.write_all(&buffer[..count]).await.is_err() {
+                break;
+            }
+        }
     });
-    let mut left = match is_post {
-        true => cut.after.lock().expect("no panic").unwrap_or(usize::MAX),
-        false => usize::MAX,
-    };
+    let limit = cut.after.lock().expect("no panic").unwrap_or(usize::MAX);
     let mut passed = 0;
     let mut buffer = [0; 4096];
-    while left > 0 {
-        let room = left.min(buffer.len());
-        let Ok(count @ 1..) = from_server.read(&mut buffer[..room]).await else {
-            break;
+    while let Ok(count @ 1..) = from_server.read(&mut buffer).await {
+        let is_post = is_post.load(Ordering::SeqCst);
+        let count = if is_post {
+            count.min(limit - passed)
+        } else {
+            count
         };
-        left -= count;
-        passed += count;
-        if is_post {
-            *cut.passed.lock().expect("no panic") = passed;
-        }
         if to_client.write_all(&buffer[..count]).await.is_err() {
             break;
+        }
+        if is_post {
+            passed += count;
+            *cut.passed.lock().expect("no panic") = passed;
+            if passed == limit {
+                break;
+            }
         }
     }
     upload.abort();
