@@ -8,7 +8,7 @@ use sealwire::core::keys::Pin;
 use sealwire::core::session::SessionError;
 use sealwire::{ErrorKind, hyper};
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, crypto};
 
 use crate::answers::chat;
 use crate::support::{CHAT, Server, at_once, json, printed};
@@ -99,7 +99,7 @@ async fn many_at_once_on_one_client() {
 async fn tls(protocols: &[&[u8]]) -> (Server, ClientConfig) {
     let made = rcgen::generate_simple_self_signed(["localhost".into()]).expect("a certificate");
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let provider = Arc::new(crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .expect("versions")
