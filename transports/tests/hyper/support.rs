@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use sealwire::core::ErrorCode;
@@ -95,7 +96,7 @@ impl Server {
         let is_tls = tls.is_some();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let gateway = current.lock().expect("no panic").clone();
+                let gateway = current.clone();
                 match tls.clone() {
                     None => drop(tokio::spawn(serve(stream, gateway))),
                     Some(tls) => drop(tokio::spawn(async move {
@@ -153,14 +154,18 @@ pub(crate) fn quick(max_retries: u32) -> RetryPolicy {
     }
 }
 
-async fn serve<S, H>(stream: S, gateway: Gateway<H>)
+/// Each request meets the gateway of its time, also on a connection that is older.
+async fn serve<S>(stream: S, gateway: Arc<Mutex<Gateway<TestHandler>>>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    H: Handler,
 {
+    let service = service_fn(|request| {
+        let gateway = gateway.lock().expect("no panic").clone();
+        async move { gateway.call(request).await }
+    });
     // A connection that breaks is what some tests want.
     let _ = auto::Builder::new(TokioExecutor::new())
-        .serve_connection(TokioIo::new(stream), gateway)
+        .serve_connection(TokioIo::new(stream), service)
         .await;
 }
 
