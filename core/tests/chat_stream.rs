@@ -1,6 +1,6 @@
 //! Streamed answers: chunks, and the answer they add up to.
 
-use sealwire_core::chat::json::JsonStr;
+use sealwire_core::chat::json::{Json, JsonStr};
 use sealwire_core::chat::{ChatAccumulator, ChatChunk, ChatError, ChatRequest, SseParser};
 use sealwire_memlock::{Policy, SecureMemory};
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ fn a_chunk_is_read() {
             .is_some_and(|fingerprint| fingerprint == "fp")
     );
     assert_eq!(chunk.created(), Some(2));
-    assert_eq!(chunk.raw("x").and_then(|json| json.as_bool()), Some(true));
+    assert_eq!(chunk.raw("x").and_then(Json::as_bool), Some(true));
     assert!(chunk.usage().is_none());
     assert!(chunk.error().is_none());
     let choice = chunk.choices().next().expect("a choice");
