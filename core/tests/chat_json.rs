@@ -315,6 +315,11 @@ fn there_is_no_leniency() {
         ("\"\\ud800\\ud800\"", JsonFault::LoneSurrogate, 1),
         ("\"\\ud800\\n\"", JsonFault::LoneSurrogate, 1),
         ("{\"\\udfff\":1}", JsonFault::LoneSurrogate, 2),
+        // Around the edges of what a pair is made of.
+        ("\"\\ud800\\udbff\"", JsonFault::LoneSurrogate, 1),
+        ("\"\\ud800\\ue000\"", JsonFault::LoneSurrogate, 1),
+        ("\"\\udc00\\udc00\"", JsonFault::LoneSurrogate, 1),
+        ("\"\\udbff\\u0041\"", JsonFault::LoneSurrogate, 1),
     ] {
         let error = Json::parse(text).expect_err(text);
         assert_eq!(error, ChatError::Json { fault, offset }, "{text}");
@@ -475,7 +480,7 @@ fn strings_compare_by_what_they_mean() {
     assert!(text(r#""\u0061bc""#) == "abc");
     assert!(text(r#""abc""#) != "ab");
     assert!(text(r#""ab""#) != "abc");
-    assert!(text(r#""""#) == "");
+    assert!(text(r#""""#).is_empty() && text(r#""""#) != "a");
     let json = Json::parse(r#"{"\u0061": 1, "b": 2}"#).expect("valid");
     assert_eq!(json.get("a").and_then(Json::as_u64), Some(1));
 }

@@ -110,6 +110,7 @@ const STREAMS: &[&str] = &[
     "\n\r\r\n\n\ndata: a\r\ndata: b\n\rdata: c\r\n\n",
     "data: no end",
     "event: alone\n",
+    "event: gone\n\ndata: y\n\n",
     "",
 ];
 
@@ -292,6 +293,9 @@ fn what_is_not_utf_8_is_refused() {
         assert_eq!(outcome.end, Err(ChatError::InvalidUtf8 { offset }));
         assert_eq!(outcome.events, []);
     }
+    // Half a byte order mark is part of a name, and nobody asked for that field.
+    let outcome = read(b"\xEF\xBBdata: a\n\ndata: b\n\n");
+    assert_eq!(outcome.events, [event("message", "b", "")]);
 }
 
 #[test]
