@@ -101,7 +101,7 @@ class Identity:
         return hpke.point(self.secret.public_key())
 
     def sign(self, record: bytes) -> bytes:
-        der = self.secret.sign(_LABEL + record, ec.ECDSA(hashes.SHA256()))
+        der = self.secret.sign(_LABEL + record, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
         r, s = decode_dss_signature(der)
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
