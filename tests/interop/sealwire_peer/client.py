@@ -7,7 +7,7 @@ import json
 import os
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from urllib.parse import urlsplit
 
 from .errors import Malformed, ProtocolError, Refused
@@ -127,7 +127,7 @@ class Client:
             return what == "error:replay"
         return True
 
-    def _one(self, exchange: ClientExchange) -> Iterator[ResponseHead | bytes]:
+    def _one(self, exchange: ClientExchange) -> Generator[ResponseHead | bytes, None, Answer]:
         connection = self._connect()
         try:
             headers = {"Content-Type": "application/sealwire", "Accept": "application/sealwire"}

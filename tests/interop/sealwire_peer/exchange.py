@@ -87,9 +87,7 @@ class ClientExchange:
         self.open_body = header + enc
         self.request = frames.frame(OPEN, self.open_body)
         self.request += b"".join(sealer.seal(plain) for plain in self.plain)
-        self.receiver = ResponseReceiver(
-            secrets, enc, head.exchange_id, head.max_frame, http=http, limits=limits
-        )
+        self.receiver = ResponseReceiver(secrets, enc, head.exchange_id, head.max_frame, http=http, limits=limits)
 
     def cancel(self) -> bytes:
         return self.sealer.seal(frames.Plain(CANCEL, b""))

@@ -66,7 +66,9 @@ def scalar_key(scalar: int) -> ec.EllipticCurvePrivateKey:
 
 class PrivateKey(Protocol):
     kem: int
-    public: bytes
+
+    @property
+    def public(self) -> bytes: ...
 
     def decap(self, enc: bytes) -> bytes: ...
 

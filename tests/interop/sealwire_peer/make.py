@@ -7,6 +7,10 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
 from . import cobs, frames, hpke
 from .errors import ERROR_CODES, REJECT_CODES
 from .exchange import LONGEST_OPEN, ResponseWriter
@@ -338,20 +342,44 @@ class Requests:
         add("unknown-type", "first frame of type 0x07", "FRAME-1", frame(7, b"x"), malformed, 0)
         add("resume", "RESUME is reserved", "FRAME-1", frame(6, bytes(40)), malformed, 0)
         add("open-length-0", "OPEN of length 0", "FRAME-2", bytes.fromhex("03000000"), malformed, 0)
-        add("open-too-long", "the header of an OPEN of 65536", "FRAME-3 FRAME-5", bytes.fromhex("03010000"), malformed, 0)
+        add(
+            "open-too-long",
+            "the header of an OPEN of 65536",
+            "FRAME-3 FRAME-5",
+            bytes.fromhex("03010000"),
+            malformed,
+            0,
+        )
         add("starts-with-accept", "ACCEPT from a client", "FRAME-6", frame(ACCEPT, bytes(32)), malformed, 0)
         add("starts-with-head", "HEAD without OPEN", "FRAME-6", frame(HEAD, bytes(40)), malformed, 0)
         add("empty", "nothing at all", "ORDER-1", b"", malformed, 0)
         for length in (0, 2):
             wire = frame(KEYS_REQUEST, b"\x01" * length)
-            add(f"keys-request-length-{length}", "length of KEYS_REQUEST", "FRAME-5", wire, malformed, 0, transport="stream")
+            add(
+                f"keys-request-length-{length}",
+                "length of KEYS_REQUEST",
+                "FRAME-5",
+                wire,
+                malformed,
+                0,
+                transport="stream",
+            )
         sealer, wire = self.begin()
-        add("unknown-type-later", "type 0x15 after HEAD", "FRAME-1", wire + frame(0x15, bytes(40)), "error:malformed", 1)
+        add(
+            "unknown-type-later", "type 0x15 after HEAD", "FRAME-1", wire + frame(0x15, bytes(40)), "error:malformed", 1
+        )
         sealer, wire = self.begin()
         add("data-length-0", "DATA of length 0", "FRAME-2", wire + bytes.fromhex("11000000"), "error:malformed", 1)
-        sealer, wire = self.begin()
+        _, wire = self.begin()
         header = bytes([DATA]) + (MAX_FRAME - 3).to_bytes(3, "big")
-        add("frame-too-large", "a header that announces one byte too much", "FRAME-3", wire + header, "error:too large", 1)
+        add(
+            "frame-too-large",
+            "a header that announces one byte too much",
+            "FRAME-3",
+            wire + header,
+            "error:too large",
+            1,
+        )
         header = self.case.opening() + bytes([HEAD]) + (MAX_FRAME - 3).to_bytes(3, "big")
         add("head-too-large", "the first sealed frame is one byte too large", "FRAME-3", header, "reject:too large", 0)
 
@@ -365,7 +393,14 @@ class Requests:
         later("data-length-17", "a sealed frame without room for a content length", "SEAL-1", frame(DATA, bytes(17)))
         changed = bytearray(wire)
         changed[-1] ^= 1
-        self.add("head-changed", "one bit of the first tag", "ORDER-4 SEAL-3", bytes(changed) + end, "reject:undecryptable", 0)
+        self.add(
+            "head-changed",
+            "one bit of the first tag",
+            "ORDER-4 SEAL-3",
+            bytes(changed) + end,
+            "reject:undecryptable",
+            0,
+        )
         changed = bytearray(end)
         changed[8] ^= 0x80
         later("data-changed", "one bit of a later ciphertext", "SEAL-3 ORDER-4", bytes(changed))
@@ -397,7 +432,14 @@ class Requests:
         first = self.case.client()
         content = request_head().encode()
         wire_ = self.case.opening() + first.seal_raw(HEAD, len(content).to_bytes(2, "big") + content + b"\x01")
-        self.add("head-padding-not-zero", "padding of HEAD", "SEAL-4", wire_ + first.seal(Plain(END, b"")), "error:malformed", 1)
+        self.add(
+            "head-padding-not-zero",
+            "padding of HEAD",
+            "SEAL-4",
+            wire_ + first.seal(Plain(END, b"")),
+            "error:malformed",
+            1,
+        )
 
     def _opens(self) -> None:
         case = self.case
@@ -412,7 +454,13 @@ class Requests:
         add("open-version", "version 2", "OPEN-1", b"\x02" + body[1:], "reject:version")
         add("open-version-short", "version 2 in an OPEN of 3 bytes", "OPEN-1", b"\x02\x00\x10", "reject:version")
         add("open-unknown-kem", "kem 0x1234", "SUITE-2 OPEN-1", b"\x01\x12\x34" + body[3:], "reject:suite")
-        add("open-other-kem", "the hybrid, which this gateway does not offer", "SUITE-2", b"\x01" + kem + body[3:15] + bytes(1153), "reject:suite")
+        add(
+            "open-other-kem",
+            "the hybrid, which this gateway does not offer",
+            "SUITE-2",
+            b"\x01" + kem + body[3:15] + bytes(1153),
+            "reject:suite",
+        )
         add("open-other-kdf", "kdf 0x0002", "SUITE-2", body[:3] + b"\x00\x02" + body[5:], "reject:suite")
         add("open-other-aead", "aead 0x0001", "SUITE-2", body[:5] + b"\x00\x01" + body[7:], "reject:suite")
         add("open-short", "one byte of enc is missing", "OPEN-1", body[:-1], "reject:malformed")
@@ -420,7 +468,13 @@ class Requests:
         add("open-14", "the open header is cut", "OPEN-1", body[:14], "reject:malformed")
         add("open-key", "another key_id", "OPEN-2", body[:7] + bytes([body[7] ^ 1]) + body[8:], "reject:key")
         add("open-expired", "past not_after and the skew", "OPEN-2 TIME-2", body, "reject:key", clock=AFTER + 300_001)
-        add("open-not-a-point", "enc is not on the curve", "ORDER-4", body[:-1] + bytes([body[-1] ^ 1]), "reject:undecryptable")
+        add(
+            "open-not-a-point",
+            "enc is not on the curve",
+            "ORDER-4",
+            body[:-1] + bytes([body[-1] ^ 1]),
+            "reject:undecryptable",
+        )
         add("open-compressed", "enc begins with 2", "ORDER-4", body[:15] + b"\x02" + body[16:], "reject:undecryptable")
         other = hpke.P256Key.derive(seed("another ephemeral")).public
         add("open-other-enc", "another valid enc", "ORDER-4", body[:15] + other, "reject:undecryptable")
@@ -507,7 +561,15 @@ class Requests:
         add("bytes-after-end", "one byte after END over HTTP", "ORDER-5", wire + b"\x00", "error:malformed", 3)
         cancel = sealer.seal(Plain(CANCEL, b""))
         add("cancel-after-end-http", "CANCEL after END over HTTP", "ORDER-5", wire + cancel, "error:malformed", 3)
-        add("cancel-after-end", "CANCEL after END on a stream", "ORDER-6", wire + cancel, "error:cancelled", 4, transport="stream")
+        add(
+            "cancel-after-end",
+            "CANCEL after END on a stream",
+            "ORDER-6",
+            wire + cancel,
+            "error:cancelled",
+            4,
+            transport="stream",
+        )
         sealer, wire = self.begin()
         wire += sealer.seal(Plain(CANCEL, b""))
         add("cancel-for-end", "CANCEL in place of END", "ORDER-6", wire, "error:cancelled", 2, transport="stream")
@@ -522,15 +584,40 @@ class Requests:
         wire += sealer.seal(Plain(END, b""))
         add("replayed", "the same request again", "REPLAY-2", wire, "error:replay", 1, earlier=[wire.hex()])
         cut = self.begin()[1]
-        add("replayed-after-cut", "again, after its HEAD alone came", "REPLAY-2", wire, "error:replay", 1, earlier=[cut.hex()])
-        add("before-start", "sealed before a restart", "REPLAY-4", wire, "error:time", 1, detail=clock, refuse_before=NOW + 1)
+        add(
+            "replayed-after-cut",
+            "again, after its HEAD alone came",
+            "REPLAY-2",
+            wire,
+            "error:replay",
+            1,
+            earlier=[cut.hex()],
+        )
+        add(
+            "before-start",
+            "sealed before a restart",
+            "REPLAY-4",
+            wire,
+            "error:time",
+            1,
+            detail=clock,
+            refuse_before=NOW + 1,
+        )
         add("forbidden", "a path that is not served", "", wire, "error:forbidden", 1, served=["GET /v1/models"])
 
         small = Case(max_frame=1024, max_request=100)
         sealer = small.client()
         wire = small.opening() + sealer.seal(Plain(HEAD, request_head().encode()))
         wire += sealer.seal(Plain(DATA, bytes(60))) + sealer.seal(Plain(DATA, bytes(41))) + sealer.seal(Plain(END, b""))
-        add("content-limit", "101 content bytes where 100 are accepted", "LIMIT-1", wire, "error:too large", 3, case=small)
+        add(
+            "content-limit",
+            "101 content bytes where 100 are accepted",
+            "LIMIT-1",
+            wire,
+            "error:too large",
+            3,
+            case=small,
+        )
         sealer, wire = self.begin()
         wire += b"".join(sealer.seal(Plain(DATA, b"", 978)) for _ in range(8)) + sealer.seal(Plain(END, b""))
         covered = (5_000 - len(self.begin()[1])) // 1000
@@ -550,7 +637,15 @@ class Responses:
         self.accept = frame(ACCEPT, NONCE)
 
     def add(
-        self, name: str, description: str, requirements: str, wire: bytes, expect: str, opened: int, body: bytes = b"", **more: Any
+        self,
+        name: str,
+        description: str,
+        requirements: str,
+        wire: bytes,
+        expect: str,
+        opened: int,
+        body: bytes = b"",
+        **more: Any,
     ) -> None:
         self.made.append(
             {
@@ -585,7 +680,14 @@ class Responses:
         add("unknown-type", "first frame of type 0x20", "FRAME-1", frame(0x20, b"x"), "malformed", 0)
         add("length-0", "ACCEPT of length 0", "FRAME-2", bytes.fromhex("04000000"), "malformed", 0)
         add("accept-31", "ACCEPT of length 31", "FRAME-5", frame(ACCEPT, bytes(31)), "malformed", 0)
-        add("accept-33", "the header of an ACCEPT of length 33", "FRAME-5 FRAME-3", bytes.fromhex("04000021"), "malformed", 0)
+        add(
+            "accept-33",
+            "the header of an ACCEPT of length 33",
+            "FRAME-5 FRAME-3",
+            bytes.fromhex("04000021"),
+            "malformed",
+            0,
+        )
         add("reject-2", "REJECT of length 2", "FRAME-5", frame(REJECT, b"\x03\x00"), "malformed", 0)
         add("keys", "KEYS that nobody asked for", "FRAME-6", frame(2, bytes(66)), "malformed", 0)
         add("no-accept", "HEAD without ACCEPT", "FRAME-6", self.begin()[1][36:], "malformed", 0)
@@ -598,7 +700,15 @@ class Responses:
         again = wire + sealer.seal(Plain(HEAD, response_head().encode()))
         add("second-head", "HEAD twice", "FRAME-6", again, "malformed", 1)
         header = bytes([DATA]) + (2048 - 3).to_bytes(3, "big")
-        add("frame-too-large", "one byte above the client's max frame", "FRAME-3 FRAME-4", wire + header, "too large", 1, max_frame=2048)
+        add(
+            "frame-too-large",
+            "one byte above the client's max frame",
+            "FRAME-3 FRAME-4",
+            wire + header,
+            "too large",
+            1,
+            max_frame=2048,
+        )
         add("empty", "nothing at all", "ORDER-1", b"", "truncated", 0)
         add("cut-in-accept", "the input ends inside ACCEPT", "ORDER-1", accept[:-1], "truncated", 0)
         add("cut-after-accept", "the input ends after ACCEPT", "ORDER-1", accept, "truncated", 0)
@@ -610,8 +720,24 @@ class Responses:
         first, second = sealer.seal(Plain(DATA, half)), sealer.seal(Plain(DATA, rest))
         end = sealer.seal(Plain(END, b"", 9))
         add("cut-before-end", "DATA verified, END is missing", "ORDER-1", wire + first + second, "truncated", 3, ANSWER)
-        add("cut-in-end", "END without its last byte", "ORDER-1", (wire + first + second + end)[:-1], "truncated", 3, ANSWER)
-        add("bytes-after-end", "one byte after END over HTTP", "ORDER-5", wire + first + second + end + b"\x00", "malformed", 4, ANSWER)
+        add(
+            "cut-in-end",
+            "END without its last byte",
+            "ORDER-1",
+            (wire + first + second + end)[:-1],
+            "truncated",
+            3,
+            ANSWER,
+        )
+        add(
+            "bytes-after-end",
+            "one byte after END over HTTP",
+            "ORDER-5",
+            wire + first + second + end + b"\x00",
+            "malformed",
+            4,
+            ANSWER,
+        )
         add("swapped", "two DATA frames swapped", "SEAL-2", wire + second + first + end, "undecryptable", 1)
         add("dropped", "a DATA frame is missing", "SEAL-2", wire + first + end, "undecryptable", 2, half)
         add("repeated", "a DATA frame twice", "SEAL-2", wire + first + first + second + end, "undecryptable", 2, half)
@@ -626,7 +752,14 @@ class Responses:
         add("nonce-changed", "one bit of response_nonce", "ORDER-1", bytes(changed) + first, "undecryptable", 0)
         other = Sealer(*self.case.secrets.response(self.case.enc, seed("another nonce")))
         other.seal(Plain(HEAD, response_head().encode()))
-        add("spliced", "DATA of another answer to the same request", "SEAL-3", wire + other.seal(Plain(DATA, half)), "undecryptable", 1)
+        add(
+            "spliced",
+            "DATA of another answer to the same request",
+            "SEAL-3",
+            wire + other.seal(Plain(DATA, half)),
+            "undecryptable",
+            1,
+        )
         mirror = self.case.client().seal(Plain(HEAD, request_head().encode()))
         add("reflected", "the client's own HEAD", "SEAL-3", self.accept + mirror, "undecryptable", 0)
         for name, plaintext in (("content-too-long", b"\x00\x05abcd"), ("padding-not-zero", b"\x00\x02ab\x01")):
@@ -634,7 +767,14 @@ class Responses:
             add(name, "structure of the plaintext", "SEAL-4", wire + sealer.seal_raw(DATA, plaintext), "malformed", 1)
         add("data-length-17", "too short to hold anything", "SEAL-1", wire + frame(DATA, bytes(17)), "malformed", 1)
         sealer, wire = self.begin()
-        add("end-with-content", "END that holds a byte", "SEAL-7", wire + sealer.seal_raw(END, b"\x00\x01a"), "malformed", 1)
+        add(
+            "end-with-content",
+            "END that holds a byte",
+            "SEAL-7",
+            wire + sealer.seal_raw(END, b"\x00\x01a"),
+            "malformed",
+            1,
+        )
         sealer, wire = self.begin()
         add("error-empty", "ERROR without content", "SEAL-7", wire + sealer.seal_raw(ERROR, bytes(2)), "malformed", 1)
         sealer, wire = self.begin()
@@ -679,9 +819,18 @@ class Responses:
             wire = self.accept + self.case.gateway().seal(Plain(ERROR, content))
             self.add(f"error-{name}", "detail that the table does not have", "ERR-2", wire, "malformed", 1)
         for name, code in REJECT_CODES.items():
-            self.add(f"reject-code-{code}", f"REJECT({name})", "ERR-3", frame(REJECT, bytes([code])), f"reject:{name}", 0)
+            self.add(
+                f"reject-code-{code}", f"REJECT({name})", "ERR-3", frame(REJECT, bytes([code])), f"reject:{name}", 0
+            )
         self.add("reject-code-99", "a code that does not exist", "ERR-3", frame(REJECT, b"\x63"), "reject:unknown", 0)
-        self.add("reject-then-bytes", "a byte after REJECT over HTTP", "ORDER-5", frame(REJECT, b"\x03") + b"\x00", "malformed", 0)
+        self.add(
+            "reject-then-bytes",
+            "a byte after REJECT over HTTP",
+            "ORDER-5",
+            frame(REJECT, b"\x03") + b"\x00",
+            "malformed",
+            0,
+        )
 
 
 # --- Key sets ------------------------------------------------------------------------------
@@ -692,13 +841,21 @@ def key_sets() -> list[Vector]:
     public = hpke.derive_key_pair(hpke.P256, seed("recipient 0x0010")).public
 
     def record(**changes: Any) -> bytes:
-        return encode_record(**{"kem": hpke.P256, "public_key": public, "not_before": BEFORE, "not_after": AFTER, **changes})
+        return encode_record(
+            **{"kem": hpke.P256, "public_key": public, "not_before": BEFORE, "not_after": AFTER, **changes}
+        )
 
     def signed(encoded: bytes) -> Signed:
         return Signed(encoded, IDENTITY.sign(encoded))
 
     def add(
-        name: str, description: str, requirements: str, key_set: KeySet | bytes | str, expect: str = "refused", chosen: bytes = b"", **more: Any
+        name: str,
+        description: str,
+        requirements: str,
+        key_set: KeySet | bytes | str,
+        expect: str = "refused",
+        chosen: bytes = b"",
+        **more: Any,
     ) -> None:
         vector = {
             **_top("key-set", "keys-" + name, description, requirements),
@@ -720,7 +877,9 @@ def key_sets() -> list[Vector]:
         return KeySet(IDENTITY.public, (signed(encoded),))
 
     good = record()
-    hybrid = record(kem=hpke.MLKEM768_P256, public_key=hpke.derive_key_pair(hpke.MLKEM768_P256, seed("recipient 0x0050")).public)
+    hybrid = record(
+        kem=hpke.MLKEM768_P256, public_key=hpke.derive_key_pair(hpke.MLKEM768_P256, seed("recipient 0x0050")).public
+    )
     foreign = record(kem=0x7777, public_key=seed("key of an unknown kem", 48))
     newer = record(not_before=BEFORE + 1)
     usable = "usable"
@@ -728,36 +887,90 @@ def key_sets() -> list[Vector]:
     add("json", "one record as JSON", "", one(good).to_json(), usable, good)
     extra = one(good).to_json().replace('"version": 1', '"more": [], "version": 1')
     add("json-extra", "an unknown member", "", extra, usable, good)
-    add("unknown-kem-first", "a record of a kem that the client does not know", "REC-3", KeySet(IDENTITY.public, (signed(foreign), signed(good))), usable, good)
-    add("hybrid-beside", "records of two kems", "SUITE-1", KeySet(IDENTITY.public, (signed(hybrid), signed(good))), usable, good)
+    add(
+        "unknown-kem-first",
+        "a record of a kem that the client does not know",
+        "REC-3",
+        KeySet(IDENTITY.public, (signed(foreign), signed(good))),
+        usable,
+        good,
+    )
+    add(
+        "hybrid-beside",
+        "records of two kems",
+        "SUITE-1",
+        KeySet(IDENTITY.public, (signed(hybrid), signed(good))),
+        usable,
+        good,
+    )
     wanted = {"kem": hpke.MLKEM768_P256, "kdf": hpke.HKDF_SHA256, "aead": hpke.AES_256_GCM}
-    add("hybrid-wanted", "the hybrid record is chosen", "SUITE-1", KeySet(IDENTITY.public, (signed(good), signed(hybrid))), usable, hybrid, suite=wanted)
+    add(
+        "hybrid-wanted",
+        "the hybrid record is chosen",
+        "SUITE-1",
+        KeySet(IDENTITY.public, (signed(good), signed(hybrid))),
+        usable,
+        hybrid,
+        suite=wanted,
+    )
     add("hybrid-missing", "no record of the wanted suite", "SUITE-1", one(good), suite=wanted)
-    add("latest", "the latest not_before is chosen", "TRUST-3", KeySet(IDENTITY.public, (signed(newer), signed(good))), usable, newer)
+    add(
+        "latest",
+        "the latest not_before is chosen",
+        "TRUST-3",
+        KeySet(IDENTITY.public, (signed(newer), signed(good))),
+        usable,
+        newer,
+    )
     two = record(ciphers=((3, 3), (hpke.HKDF_SHA256, hpke.AES_256_GCM)))
     add("two-ciphers", "a record that offers more", "", one(two), usable, two)
     add("other-cipher", "a record that offers something else", "SUITE-1", one(record(ciphers=((3, 3),))))
-    add("no-clock", "a client without a clock takes an expired record", "TIME-1", one(record(not_after=NOW - 1)), usable, record(not_after=NOW - 1), clock=None)
+    add(
+        "no-clock",
+        "a client without a clock takes an expired record",
+        "TIME-1",
+        one(record(not_after=NOW - 1)),
+        usable,
+        record(not_after=NOW - 1),
+        clock=None,
+    )
     add("at-not-after", "the first moment that is too late", "TIME-1", one(good), clock=AFTER)
     add("before-not-after", "the last moment", "TIME-1", one(good), usable, good, clock=AFTER - 1)
     add("too-early", "one millisecond before the skew", "TIME-1", one(good), clock=BEFORE - 300_001)
     add("early", "the skew", "TIME-1", one(good), usable, good, clock=BEFORE - 300_000)
     other = Identity(hpke.P256Key.derive(seed("another identity")).secret)
-    add("other-identity", "not the pinned identity", "TRUST-2", KeySet(other.public, (Signed(good, other.sign(good)),)), "untrusted")
-    add("other-signer", "signed by another identity", "REC-1", KeySet(IDENTITY.public, (Signed(good, other.sign(good)),)))
+    add(
+        "other-identity",
+        "not the pinned identity",
+        "TRUST-2",
+        KeySet(other.public, (Signed(good, other.sign(good)),)),
+        "untrusted",
+    )
+    add(
+        "other-signer",
+        "signed by another identity",
+        "REC-1",
+        KeySet(IDENTITY.public, (Signed(good, other.sign(good)),)),
+    )
     mark = bytearray(IDENTITY.sign(good))
     mark[40] ^= 1
     add("signature-changed", "one bit of a signature", "REC-1", KeySet(IDENTITY.public, (Signed(good, bytes(mark)),)))
     changed = bytearray(good)
     changed[-9] ^= 1
-    add("record-changed", "one bit of a record", "REC-1", KeySet(IDENTITY.public, (Signed(bytes(changed), IDENTITY.sign(good)),)))
+    add(
+        "record-changed",
+        "one bit of a record",
+        "REC-1",
+        KeySet(IDENTITY.public, (Signed(bytes(changed), IDENTITY.sign(good)),)),
+    )
     bare = IDENTITY.secret  # a signature without the label
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-
     r, s = decode_dss_signature(bare.sign(good, ec.ECDSA(hashes.SHA256(), deterministic_signing=True)))
-    add("signature-without-label", "the record alone is signed", "REC-1", KeySet(IDENTITY.public, (Signed(good, r.to_bytes(32, "big") + s.to_bytes(32, "big")),)))
+    add(
+        "signature-without-label",
+        "the record alone is signed",
+        "REC-1",
+        KeySet(IDENTITY.public, (Signed(good, r.to_bytes(32, "big") + s.to_bytes(32, "big")),)),
+    )
     add("signature-zero", "r = s = 0", "REC-1", KeySet(IDENTITY.public, (Signed(good, bytes(64)),)))
     add("version-2", "a record of version 2", "REC-2", one(record(version=2)))
     add("no-ciphers", "n = 0", "REC-2", one(record(ciphers=())))
