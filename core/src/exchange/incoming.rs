@@ -173,7 +173,7 @@ impl Drain {
                 drain.body = Some((
                     header.size() - incoming.frame.len(),
                     ends_request(header.kind()),
-                ))
+                ));
             }
             // Without a header at most four bytes were taken.
             None => {

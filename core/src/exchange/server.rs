@@ -366,11 +366,7 @@ impl<A: RecordAead> ServerExchange<A> {
     }
 
     fn refuse(&mut self, error: Error, now: UnixTime) {
-        if self
-            .opener
-            .as_ref()
-            .is_some_and(|opener| opener.has_opened())
-        {
+        if self.opener.as_ref().is_some_and(Opener::has_opened) {
             let code = match &error {
                 Error::Peer(PeerError::TooLarge { .. }) => ErrorCode::TooLarge,
                 Error::Environment(_) => ErrorCode::Busy,
@@ -430,7 +426,7 @@ impl<A: RecordAead> ServerExchange<A> {
     pub fn handle_eof(&mut self, now: UnixTime) {
         match self.state {
             ServerState::Handling if self.options.one_exchange && self.head.is_some() => {
-                self.event = Some(ServerEvent::Request)
+                self.event = Some(ServerEvent::Request);
             }
             ServerState::Draining => self.answer_refusal(),
             ServerState::AwaitOpen | ServerState::AwaitHead | ServerState::Body => {
@@ -583,7 +579,7 @@ impl<A: RecordAead> ServerExchange<A> {
     pub fn pending_transmit(&self) -> usize {
         self.sending
             .as_ref()
-            .map_or(self.queue.len(), |outgoing| outgoing.queued())
+            .map_or(self.queue.len(), Outgoing::queued)
     }
 }
 
