@@ -17,9 +17,11 @@ use crate::record::{OpenHeader, Opener, Sealer};
 use crate::replay::{Admission, ReplayStore, WINDOW};
 use crate::schedule::{KEY_BLOCK_LEN, KeyBlock, decapsulate};
 use crate::state::{ServerState, next, server_table};
-use crate::suite::{RecordAead, Suite};
+use crate::suite::RecordAead;
 use crate::time::UnixTime;
 
+/// The longest OPEN of any suite, offered or not, so that REJECT can name the reason (FRAME-5).
+const OPEN_LIMIT: usize = 15 + 1153;
 /// `send_data` takes nothing more while this much ciphertext waits to leave.
 const QUEUE_LIMIT: usize = 64 * 1024;
 
@@ -213,9 +215,7 @@ impl<A: RecordAead> ServerExchange<A> {
                     break;
                 }
                 _ => {
-                    let (count, frame) = self
-                        .incoming
-                        .handle_input(rest, OpenHeader::LEN + Suite::MAX_ENC_LEN);
+                    let (count, frame) = self.incoming.handle_input(rest, Some(OPEN_LIMIT));
                     consumed += count;
                     match frame {
                         Ok(None) => {}
@@ -293,7 +293,7 @@ impl<A: RecordAead> ServerExchange<A> {
                 Ok(())
             }
             (_, Err(error)) => {
-                self.reject(RejectCode::Malformed, error);
+                self.reject(RejectCode::Undecryptable, error);
                 Ok(())
             }
         }

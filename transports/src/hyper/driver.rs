@@ -314,7 +314,9 @@ fn is_tls(error: &(dyn StdError + 'static)) -> bool {
         let inner = error
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>) {
+        if error.is::<rustls::Error>()
+            || inner.is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>)
+        {
             return true;
         }
         next = error.source();

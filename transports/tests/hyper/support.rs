@@ -29,7 +29,9 @@ pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Reply, ErrorCode>
 pub(crate) struct TestHandler(Arc<dyn Fn(ReceivedRequest) -> Answering + Send + Sync>);
 
 impl TestHandler {
-    pub(crate) fn new(answer: impl Fn(ReceivedRequest) -> Answering + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(
+        answer: impl Fn(ReceivedRequest) -> Answering + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(answer))
     }
 }
@@ -79,7 +81,10 @@ impl Server {
         Self::start_with(handler, None).await
     }
 
-    pub(crate) async fn start_with(handler: TestHandler, tls: Option<tokio_rustls::TlsAcceptor>) -> Self {
+    pub(crate) async fn start_with(
+        handler: TestHandler,
+        tls: Option<tokio_rustls::TlsAcceptor>,
+    ) -> Self {
         let identity = Identity::generate(&MEMORY, &mut getrandom::SysRng).expect("random");
         let (pin, scalar) = (identity.pin(), *identity.expose_scalar());
         let gateway = Arc::new(Mutex::new(gateway(identity, handler.clone())));
