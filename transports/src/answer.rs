@@ -75,10 +75,15 @@ impl Metadata {
 
     /// Whether the body is server-sent events.
     pub fn is_event_stream(&self) -> bool {
-        let media_type = self.content_type.as_deref().unwrap_or_default();
-        let essence = media_type.split(';').next().unwrap_or_default().trim();
-        essence.eq_ignore_ascii_case("text/event-stream")
+        let found = self.content_type.as_deref();
+        found.is_some_and(|found| is_type(found, "text/event-stream"))
     }
+}
+
+/// Whether a content type is `expected`, whatever its parameters.
+pub(crate) fn is_type(content_type: &str, expected: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case(expected)
 }
 
 /// A whole answer, its end verified.

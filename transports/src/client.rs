@@ -121,9 +121,3 @@ impl Event {
 pub(crate) fn retry_after(value: &str) -> Option<u32> {
     value.trim().parse().ok()
 }
-
-/// Whether a content type is `expected`, whatever its parameters.
-pub(crate) fn is_type(content_type: &str, expected: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case(expected)
-}

@@ -12,6 +12,7 @@ use sealwire_memlock::{SecureMemory, SecureString};
 use crate::exit::{Exit, Failure};
 use crate::known_gateways::{Known, KnownGateways};
 use crate::terminal::WARN;
+use crate::tls;
 use crate::url::BaseUrl;
 
 /// How to reach a gateway, and what it must prove.
@@ -62,6 +63,7 @@ impl Target {
                 true => Suite::MlKem768P256,
                 false => Suite::P256,
             })
+            .tls(tls::config(&self.url)?)
             .pin(pin);
         if let Some(key) = api_key {
             builder = builder.api_key(key.expose());
@@ -134,6 +136,7 @@ pub(crate) async fn fetch_keys(
     let client = SecureChatCompletion::builder(url.as_str())
         .memory(memory.clone())
         .allow_http(allow_http)
+        .tls(tls::config(url)?)
         .verifier(|_| false)
         .build()
         .map_err(|error| setup(&error))?;

@@ -27,6 +27,7 @@ mod recorder;
 mod serve;
 mod sse;
 mod terminal;
+mod tls;
 mod upstream;
 mod url;
 

@@ -2,7 +2,6 @@
 //!
 //! What passes through hyper on this hop lies in its buffers for a while; the global allocator wipes them when they are freed.
 
-use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +13,7 @@ use hyper::header::{
     TRANSFER_ENCODING,
 };
 use hyper::{Request, Response};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -25,7 +24,7 @@ use sealwire_core::head::Direction;
 use sealwire_memlock::{SecureBytes, SecureMemory};
 use tokio::time::timeout;
 
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::sse::EventSplitter;
 use crate::url::BaseUrl;
 
@@ -59,8 +58,7 @@ impl AsRef<[u8]> for Owned {
 
 impl Upstream {
     pub(crate) fn new(url: &BaseUrl, memory: SecureMemory) -> Result<Self, Failure> {
-        let tls = platform_tls()
-            .map_err(|error| Failure::new(Exit::Failure, format!("TLS cannot be set up: {error}")))?;
+        let tls = crate::tls::config(url)?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -269,15 +267,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         next = error.source();
     }
     text
-}
-
-fn platform_tls() -> io::Result<rustls::ClientConfig> {
-    let provider = rustls::crypto::ring::default_provider();
-    let builder = rustls::ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?;
-    let builder = builder
-        .try_with_platform_verifier()
-        .map_err(io::Error::other)?;
-    Ok(builder.with_no_client_auth())
 }

@@ -18,6 +18,11 @@ impl BaseUrl {
         &self.text
     }
 
+    /// Whether it is without TLS.
+    pub(crate) const fn is_http(&self) -> bool {
+        self.is_http
+    }
+
     /// Refuses a URL without TLS unless that was allowed.
     pub(crate) fn check_scheme(&self, allow_http: bool) -> Result<(), Failure> {
         if !self.is_http || allow_http {

@@ -1,26 +1,25 @@
 //! The client's face: whole answers, streamed ones, and any other endpoint.
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
-use futures_util::stream::{Stream, StreamExt, unfold};
+use futures_util::stream::{StreamExt, unfold};
 use hyper::Uri;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client as Pool, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
-use sealwire_core::chat::{ChatRequest, SseParser};
+use sealwire_core::chat::ChatRequest;
 use sealwire_core::exchange::Request;
-use sealwire_core::keys::{KeySet, Pin as GatewayPin};
+use sealwire_core::keys::{KeySet, Pin};
 use sealwire_memlock::{SecureBytes, SecureMemory};
 
 use super::driver::{Driver, Inner};
-use crate::answer::{Answer, Chunk, Completion, Metadata};
+use crate::answer::{Answer, Completion};
 use crate::client::{CHAT_PATH, Client, Event};
 use crate::config::ClientBuilder;
 use crate::error::Error;
+use crate::stream::{AnswerStream, ChatStream};
 
 /// What only the hyper client can be told.
 #[derive(Debug, Default)]
@@ -106,7 +105,7 @@ impl SecureChatCompletion {
     }
 
     /// The pin of the gateway, once it is known and trusted.
-    pub fn gateway_pin(&self) -> Option<GatewayPin> {
+    pub fn gateway_pin(&self) -> Option<Pin> {
         self.inner.client.gateway().pin()
     }
 
@@ -128,18 +127,7 @@ impl SecureChatCompletion {
     pub async fn stream(&self, request: &ChatRequest<'_>) -> Result<ChatStream, Error> {
         let body = request.clone().stream(true).to_json(self.memory())?;
         let answer = self.send(Request::new("POST", CHAT_PATH, body)).await?;
-        let answer = answer.check().await?;
-        if !answer.metadata.is_event_stream() {
-            return Err(Error::not_streamed(&answer.metadata));
-        }
-        Ok(ChatStream {
-            parser: SseParser::new(self.memory())?,
-            piece: self.memory().with_capacity(0)?,
-            taken: 0,
-            memory: self.memory().clone(),
-            answer: Some(answer.pieces),
-            metadata: answer.metadata,
-        })
+        ChatStream::new(answer.check().await?)
     }
 
     /// Sends a request to any endpoint and waits for the whole answer. An empty body has no content type.
@@ -183,11 +171,7 @@ impl SecureChatCompletion {
                 }
             }
         });
-        Ok(AnswerStream {
-            memory: self.memory().clone(),
-            metadata,
-            pieces: pieces.boxed(),
-        })
+        Ok(AnswerStream::new(metadata, self.memory(), pieces.boxed()))
     }
 
     /// Fetches the gateway's keys. Nothing is judged: this is for showing them.
@@ -204,141 +188,6 @@ impl fmt::Debug for SecureChatCompletion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SecureChatCompletion")
             .field("gateway", &self.inner.send_uri)
-            .finish_non_exhaustive()
-    }
-}
-
-type Pieces = Pin<Box<dyn Stream<Item = Result<SecureBytes, Error>> + Send>>;
-
-/// An answer that has begun: a stream of the pieces of its body.
-///
-/// It ends after the gateway's END was verified, or with an error; what came before an error is not a whole answer.
-/// Dropping it cancels the request.
-pub struct AnswerStream {
-    metadata: Metadata,
-    memory: SecureMemory,
-    pieces: Pieces,
-}
-
-impl AnswerStream {
-    /// What is known of it besides its body.
-    pub const fn metadata(&self) -> &Metadata {
-        &self.metadata
-    }
-
-    /// The HTTP status.
-    pub const fn status(&self) -> u16 {
-        self.metadata.status
-    }
-
-    /// Waits for the rest.
-    ///
-    /// # Errors
-    /// Why it did not come.
-    pub async fn whole(mut self) -> Result<Answer, Error> {
-        let mut body = self.memory.with_capacity(0)?;
-        while let Some(piece) = self.pieces.next().await {
-            body.try_extend_from_slice(piece?.expose())?;
-        }
-        Ok(Answer::new(self.metadata, body))
-    }
-
-    /// An answer of a status that is no success is an error.
-    async fn check(self) -> Result<Self, Error> {
-        if self.metadata.is_success() {
-            return Ok(self);
-        }
-        let answer = self.whole().await?;
-        let metadata = answer.metadata().clone();
-        Err(Error::from_status(&metadata, answer.into_body()))
-    }
-}
-
-impl Stream for AnswerStream {
-    type Item = Result<SecureBytes, Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.pieces.as_mut().poll_next(cx)
-    }
-}
-
-impl fmt::Debug for AnswerStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AnswerStream")
-            .field("metadata", &self.metadata)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A streamed chat: a stream of [`Chunk`]s.
-///
-/// It ends after the gateway's END was verified, or with an error; what came before an error is not a whole answer.
-/// Dropping it cancels the request.
-pub struct ChatStream {
-    metadata: Metadata,
-    memory: SecureMemory,
-    /// Gone after an error.
-    answer: Option<Pieces>,
-    parser: SseParser,
-    piece: SecureBytes,
-    /// How much of the piece the parser has.
-    taken: usize,
-}
-
-impl ChatStream {
-    /// What is known of the answer besides its body.
-    pub const fn metadata(&self) -> &Metadata {
-        &self.metadata
-    }
-
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, Error>> {
-        loop {
-            let unreadable = |error| Error::unreadable(&self.metadata, error);
-            while self.taken < self.piece.len() {
-                let rest = &self.piece.expose()[self.taken..];
-                self.taken += self.parser.handle_input(rest).map_err(unreadable)?;
-                if let Some(event) = self.parser.poll_event().filter(|event| !event.is_done()) {
-                    let chunk = Chunk::copy_from(event.data(), &self.memory).map_err(unreadable)?;
-                    return Poll::Ready(match chunk.get().error() {
-                        Some(_) => Err(Error::from_status(&self.metadata, chunk.into_bytes())),
-                        None => Ok(Some(chunk)),
-                    });
-                }
-            }
-            let Some(answer) = &mut self.answer else {
-                return Poll::Ready(Ok(None));
-            };
-            match ready!(answer.as_mut().poll_next(cx)) {
-                Some(piece) => {
-                    self.piece = piece?;
-                    self.taken = 0;
-                }
-                None => {
-                    self.answer = None;
-                    self.parser.handle_eof().map_err(unreadable)?;
-                }
-            }
-        }
-    }
-}
-
-impl Stream for ChatStream {
-    type Item = Result<Chunk, Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let item = ready!(self.poll_chunk(cx));
-        if item.is_err() {
-            self.answer = None;
-            self.piece.clear();
-        }
-        Poll::Ready(item.transpose())
-    }
-}
-
-impl fmt::Debug for ChatStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChatStream")
-            .field("metadata", &self.metadata)
             .finish_non_exhaustive()
     }
 }

@@ -1,20 +1,17 @@
 //! The loop around a session: what [`Step`] asks for, done with hyper.
 
 use std::error::Error as StdError;
-use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use getrandom::SysRng;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body, Frame, Incoming};
-use hyper::header::{CONTENT_TYPE, RETRY_AFTER};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::rt::Timer;
-use hyper::{Request, StatusCode, Uri};
+use hyper::{Method, Request, StatusCode, Uri};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::{Client as Pool, connect::HttpConnector};
 use hyper_util::rt::TokioTimer;
@@ -22,13 +19,13 @@ use sealwire_core::keys::KeySet;
 use sealwire_core::session::{ClientSession, Failure, GatewayState, Step};
 use sealwire_core::{Error as CoreError, Malformed};
 
-use crate::client::{Client, Event, is_type, retry_after};
+use super::line::{Line, Upload, lock, within};
+use crate::answer::is_type;
+use crate::client::{Client, Event, retry_after};
 use crate::error::Error;
 
 /// The largest key set read, in bytes.
 const MAX_KEY_SET: usize = 256 * 1024;
-/// Ciphertext handed to hyper at once.
-const UPLOAD_CHUNK: usize = 32 * 1024;
 
 /// A client with its pool of connections.
 pub(super) struct Inner {
@@ -47,17 +44,6 @@ pub(super) struct Driver {
     /// What of the reply the session has not taken yet.
     chunk: Bytes,
     cause: Option<Box<dyn StdError + Send + Sync>>,
-}
-
-/// What the driver and the request body, which hyper polls elsewhere, have in common.
-struct Line {
-    session: ClientSession,
-    inner: Arc<Inner>,
-    /// Counts the tries: the body of an earlier one must not take bytes of a later one.
-    turn: u64,
-    /// Whoever waits for the deadline, which moves when the body is first polled.
-    waker: Option<Waker>,
-    failure: Option<CoreError>,
 }
 
 impl Driver {
@@ -164,9 +150,9 @@ impl Driver {
             turn,
             begun: false,
         });
-        *request.method_mut() = hyper::Method::POST;
+        *request.method_mut() = Method::POST;
         *request.uri_mut() = self.inner.send_uri.clone();
-        let media_type = hyper::header::HeaderValue::from_static(crate::MEDIA_TYPE);
+        let media_type = HeaderValue::from_static(crate::MEDIA_TYPE);
         request.headers_mut().insert(CONTENT_TYPE, media_type);
         self.reply = self.request(request, crate::MEDIA_TYPE).await;
         match lock(&self.line).failure.take() {
@@ -177,6 +163,7 @@ impl Driver {
 
     /// The body of the reply, if it is one of the protocol's; else the session knows what is wrong.
     async fn request(&mut self, request: Request<Upload>, expected: &str) -> Option<Incoming> {
+        self.cause = None;
         let client = &self.inner.client;
         let reply = within(client, &self.line, self.inner.pool.request(request)).await?;
         let now = client.clock.now();
@@ -231,11 +218,11 @@ impl Driver {
                     self.chunk = frame.into_data().unwrap_or_default();
                     continue;
                 }
-                Some(Some(Err(error))) => {
-                    self.cause = Some(Box::new(error));
-                    session.handle_failure(now, Failure::Reset, &mut SysRng);
+                // However the reply ends, it was whole if END was there.
+                Some(end) => {
+                    self.cause = end.and_then(Result::err).map(Into::into);
+                    session.handle_eof(now, &mut SysRng);
                 }
-                Some(None) => session.handle_eof(now, &mut SysRng),
                 None => {}
             }
             self.reply = None;
@@ -245,135 +232,12 @@ impl Driver {
     }
 }
 
-impl Line {
-    /// hyper asks for the body, so there is a connection: the deadline is another.
-    fn connected(&mut self) {
-        self.session.handle_connected(self.inner.client.clock.now());
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-
-    /// Feeds the session from `chunk` up to the next event.
-    fn take(&mut self, chunk: &mut Bytes, client: &Client) -> Result<Option<Event>, Error> {
-        let now = client.clock.now();
-        loop {
-            let consumed = self.session.handle_input(now, chunk, &mut SysRng);
-            chunk.advance(consumed);
-            if let Some(event) = self.session.poll_event(now, &mut SysRng) {
-                let suite = client.config.session.suite;
-                return Event::copy_from(event, suite, client.memory()).map(Some);
-            }
-            if consumed == 0 {
-                return Ok(None);
-            }
-        }
-    }
-}
-
-/// Waits for `work` until the session's deadline; `None` if that came first, and the session knows it.
-async fn within<T>(
-    client: &Client,
-    line: &Mutex<Line>,
-    work: impl Future<Output = T>,
-) -> Option<T> {
-    let mut work = pin!(work);
-    let mut alarm: Option<(Duration, Pin<Box<dyn hyper::rt::Sleep>>)> = None;
-    poll_fn(|cx| {
-        if let Poll::Ready(value) = work.as_mut().poll(cx) {
-            return Poll::Ready(Some(value));
-        }
-        loop {
-            let due = {
-                let mut line = lock(line);
-                line.waker = Some(cx.waker().clone());
-                line.session.poll_timeout()
-            };
-            let Some(due) = due else {
-                return Poll::Ready(None);
-            };
-            let (_, sleep) = match &mut alarm {
-                Some(alarm) if alarm.0 == due => alarm,
-                other => {
-                    let at = client.clock.instant(due);
-                    other.insert((due, TokioTimer::new().sleep_until(at)))
-                }
-            };
-            ready!(sleep.as_mut().poll(cx));
-            alarm = None;
-            lock(line).session.handle_timeout(client.clock.now());
-        }
-    })
-    .await
-}
-
 /// Whether the peer could not prove who it is.
 fn is_tls(error: &(dyn StdError + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let inner = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
-}
-
-fn lock(line: &Mutex<Line>) -> MutexGuard<'_, Line> {
-    // A panic in between ends the exchange anyway: the session stands where it stood.
-    line.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The body of a request: ciphertext, sealed as hyper asks for it. The default is empty.
-///
-/// It does not keep the session alive: when the driver is dropped, so are the secrets, whatever hyper still holds.
-#[derive(Default)]
-pub(super) struct Upload {
-    line: Option<Weak<Mutex<Line>>>,
-    turn: u64,
-    begun: bool,
-}
-
-impl Body for Upload {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let abandoned = || Poll::Ready(Some(Err(io::Error::other("the request was abandoned"))));
-        let Some(weak) = &self.line else {
-            return Poll::Ready(None);
-        };
-        let Some(line) = weak.upgrade() else {
-            return abandoned();
-        };
-        let mut line = lock(&line);
-        if line.turn != self.turn || !line.session.is_sending() {
-            return abandoned();
-        }
-        if !std::mem::replace(&mut self.begun, true) {
-            line.connected();
-        }
-        let mut buffer = vec![0; UPLOAD_CHUNK];
-        match line.session.poll_transmit(&mut buffer) {
-            Ok(0) => Poll::Ready(None),
-            Ok(count) => {
-                buffer.truncate(count);
-                Poll::Ready(Some(Ok(Frame::data(buffer.into()))))
-            }
-            Err(error) => {
-                line.failure = Some(error);
-                abandoned()
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.line.is_none()
-    }
+    // What an I/O error wraps is not its source; that is the source of what it wraps.
+    let wrapped = error
+        .downcast_ref()
+        .and_then(io::Error::get_ref)
+        .map(|error| error as &(dyn StdError + 'static));
+    error.is::<rustls::Error>() || wrapped.or_else(|| error.source()).is_some_and(is_tls)
 }

@@ -2,7 +2,10 @@
 
 mod client;
 mod driver;
+mod line;
 mod server;
 
-pub use client::{AnswerStream, ChatStream, SecureChatCompletion, Transport};
+pub use client::{SecureChatCompletion, Transport};
 pub use server::{Gateway, SealedBody};
+
+pub use crate::stream::{AnswerStream, ChatStream};

@@ -10,30 +10,55 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use futures_util::future::{Either, select};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Frame};
+use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::rt::Timer;
 use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioTimer;
-use sealwire_core::exchange::{ServerEvent, ServerExchange};
+use sealwire_core::exchange::ServerExchange;
 use sealwire_core::keys::{KeyRing, KeySet};
-use sealwire_core::{Error as CoreError, ErrorCode, ServerState, UnixTime};
-use sealwire_memlock::SecureBytes;
+use sealwire_core::{Error as CoreError, ServerState, UnixTime};
 
-use crate::client::is_type;
+use crate::answer::is_type;
 use crate::clock::unix_now;
 use crate::error::Error;
-use crate::server::{
-    Asked, GatewayConfig, Handler, PieceStream, ReplyBody, Run, Shared, is_retryable,
-};
-
-/// Ciphertext handed to hyper at once.
-const CHUNK: usize = 64 * 1024;
+use crate::server::{GatewayConfig, Handler, Sealed, Shared};
 
 /// A gateway as a hyper [`Service`]: opens requests, gives them to its handler, and seals the replies.
 ///
 /// Cheap to clone; all clones are the same gateway. It must be used within a tokio runtime, for its deadlines.
+/// Its host calls [`rotate`](Self::rotate) when it is due.
+///
+/// ```no_run
+/// use hyper_util::rt::{TokioExecutor, TokioIo};
+/// use hyper_util::server::conn::auto::Builder;
+/// use sealwire::core::exchange::ReceivedRequest;
+/// use sealwire::core::keys::{Identity, KeyRing};
+/// use sealwire::core::{ErrorCode, Suite};
+/// use sealwire::hyper::Gateway;
+/// use sealwire::memlock::{Policy, SecureMemory};
+/// use sealwire::server::{GatewayConfig, Reply, ReplyBody};
+///
+/// # async fn example(listener: tokio::net::TcpListener) -> Result<(), Box<dyn std::error::Error>> {
+/// let memory = SecureMemory::new(Policy::BestEffort);
+/// let identity = Identity::generate(&memory, &mut getrandom::SysRng)?;
+/// let keys = KeyRing::new(identity, Suite::ALL, Default::default(), memory.clone());
+/// let echo = |request: ReceivedRequest| async {
+///     let body = ReplyBody::Whole(request.into_body());
+///     Ok::<_, ErrorCode>(Reply::new(200, "application/json", body))
+/// };
+/// let gateway = Gateway::new(GatewayConfig::new(memory), keys, echo)?;
+/// loop {
+///     let (stream, _) = listener.accept().await?;
+///     let gateway = gateway.clone();
+///     tokio::spawn(async move {
+///         let builder = Builder::new(TokioExecutor::new());
+///         builder.serve_connection(TokioIo::new(stream), gateway).await
+///     });
+/// }
+/// # }
+/// ```
 pub struct Gateway<H> {
     shared: Arc<Shared<H>>,
 }
@@ -124,12 +149,13 @@ where
     if !content_type.is_some_and(|found| is_type(found, crate::MEDIA_TYPE)) {
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
-    let sealed = async {
+    let sealed: Result<Sealed, CoreError> = async {
         let mut exchange = shared.exchange()?;
         receive(&shared, &mut exchange, request.into_body()).await;
-        answer(&shared, exchange).await
-    };
-    match sealed.await {
+        shared.answer(exchange).await
+    }
+    .await;
+    match sealed {
         Ok(sealed) => sealed_reply(sealed),
         Err(error) => {
             log::warn!("a request could not be answered: {error}");
@@ -159,50 +185,6 @@ async fn receive<H: Handler, B: Body>(shared: &Shared<H>, exchange: &mut ServerE
         }
     }
     exchange.handle_eof(unix_now());
-}
-
-/// Runs the handler if the request is whole, and gets the answer ready.
-async fn answer<H: Handler>(
-    shared: &Shared<H>,
-    mut exchange: ServerExchange,
-) -> Result<Sealed, CoreError> {
-    let event = exchange.poll_event();
-    let request = match event {
-        Some(ServerEvent::Request) => exchange.take_request(),
-        _ => None,
-    };
-    let Some(request) = request else {
-        // Refused, and its answer is in the exchange already; or stopped by the client.
-        if event == Some(ServerEvent::Cancelled) {
-            exchange.fail(ErrorCode::Cancelled, unix_now())?;
-        }
-        return Ok(Sealed::over(exchange));
-    };
-    let head = request.head();
-    let asked = Asked::from(&head);
-    let mut run = match shared.begin(&head) {
-        Ok(run) => run,
-        Err(code) => {
-            exchange.fail(code, unix_now())?;
-            return Ok(Sealed::over(exchange));
-        }
-    };
-    let result = shared.handler.handle(request).await;
-    if is_retryable(&result) {
-        run.failed();
-    }
-    let code = match result {
-        Ok(reply) => match shared.respond(&mut exchange, &asked, &reply) {
-            Ok(()) => return Ok(Sealed::new(exchange, reply.body, run)),
-            Err(error) => {
-                log::warn!("the handler's reply cannot be sent: {error}");
-                ErrorCode::Internal
-            }
-        },
-        Err(code) => code,
-    };
-    exchange.fail(code, unix_now())?;
-    Ok(Sealed::over(exchange))
 }
 
 /// HTTP-2.
@@ -251,78 +233,6 @@ impl fmt::Debug for Content {
     }
 }
 
-/// A response under way.
-struct Sealed {
-    exchange: ServerExchange,
-    /// The piece that is being sealed, and how much of it was.
-    piece: Option<(SecureBytes, usize)>,
-    pieces: Option<PieceStream>,
-    /// Ends with the response.
-    _run: Option<Run>,
-}
-
-impl Sealed {
-    /// A response that is in the exchange already.
-    fn over(exchange: ServerExchange) -> Self {
-        Self {
-            exchange,
-            piece: None,
-            pieces: None,
-            _run: None,
-        }
-    }
-
-    fn new(exchange: ServerExchange, body: ReplyBody, run: Run) -> Self {
-        let (piece, pieces) = match body {
-            ReplyBody::Whole(body) => (Some((body, 0)), None),
-            ReplyBody::Stream(pieces) => (None, Some(pieces)),
-        };
-        Self {
-            exchange,
-            piece,
-            pieces,
-            _run: Some(run),
-        }
-    }
-
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, CoreError>> {
-        loop {
-            let pending = self.exchange.pending_transmit().min(CHUNK);
-            if pending > 0 {
-                let mut buffer = vec![0; pending];
-                self.exchange.poll_transmit(&mut buffer);
-                return Poll::Ready(Ok(Some(buffer.into())));
-            }
-            if self.exchange.is_finished() {
-                return Poll::Ready(Ok(None));
-            }
-            if let Some((piece, sealed)) = &mut self.piece {
-                *sealed += self.exchange.send_data(&piece.expose()[*sealed..])?;
-                if *sealed == piece.len() {
-                    self.piece = None;
-                }
-                continue;
-            }
-            match self
-                .pieces
-                .as_mut()
-                .map(|pieces| pieces.as_mut().poll_next(cx))
-            {
-                Some(Poll::Pending) => return Poll::Pending,
-                Some(Poll::Ready(Some(Ok(piece)))) => self.piece = Some((piece, 0)),
-                Some(Poll::Ready(Some(Err(code)))) => {
-                    self.pieces = None;
-                    self.exchange.fail(code, unix_now())?;
-                }
-                Some(Poll::Ready(None)) | None => {
-                    self.pieces = None;
-                    self.exchange.finish()?;
-                }
-            }
-        }
-    }
-}
-
 impl Body for SealedBody {
     type Data = Bytes;
     type Error = Error;
@@ -335,7 +245,7 @@ impl Body for SealedBody {
             Content::Plain(text) if text.is_empty() => None,
             Content::Plain(text) => Some(std::mem::take(text)),
             Content::Sealed(sealed) => match ready!(sealed.poll_chunk(cx)) {
-                Ok(chunk) => chunk,
+                Ok(chunk) => chunk.map(Bytes::from),
                 Err(error) => return Poll::Ready(Some(Err(error.into()))),
             },
         };
@@ -344,5 +254,12 @@ impl Body for SealedBody {
 
     fn is_end_stream(&self) -> bool {
         matches!(&self.0, Content::Plain(text) if text.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Content::Plain(text) => SizeHint::with_exact(text.len() as u64),
+            Content::Sealed(_) => SizeHint::default(),
+        }
     }
 }
