@@ -19,7 +19,7 @@ use crate::onlooker::{self, Frame, Message as HttpMessage};
 use crate::recorder::{Recorder, Recording};
 use crate::terminal::{AnswerOutput, BAD, DIM, GOOD, HEAD};
 use crate::url::BaseUrl;
-use crate::{gateway, info, model, tls};
+use crate::{gateway, info, model, terminal, tls};
 
 /// Frames of an answer that the table shows before it skips to the last.
 const SHOWN: usize = 12;
@@ -114,7 +114,9 @@ struct Ends<'a> {
 impl Ends<'_> {
     /// The table: every message of every connection, frame by frame.
     fn show(&self, recordings: &[Recording]) {
-        anstream::println!("{HEAD}{:<48}{}{HEAD:#}", "What the onlooker saw", "What the two ends saw");
+        let (left, right) = ("What the onlooker saw", "What the two ends saw");
+        anstream::println!("{HEAD}{left:<48}{right}{HEAD:#}");
+        anstream::println!("{DIM}   frame length  first bytes{DIM:#}");
         for recording in recordings {
             let requests = onlooker::messages(&recording.from_client);
             let answers = onlooker::messages(&recording.from_gateway);
@@ -167,9 +169,10 @@ impl Ends<'_> {
             FrameType::Head => "200 text/event-stream".into(),
             // ACCEPT and HEAD come first.
             FrameType::Data => match self.events.get(index.wrapping_sub(2)) {
-                Some(text) if !text.is_empty() => cut(&format!("{:?}", text.expose())),
-                Some(_) => "(the model begins, or has finished)".into(),
-                None => "the stream's last word, or padding".into(),
+                Some(text) if !text.is_empty() => cut(&format!("\"{}\"", text.expose())),
+                Some(_) if index == 2 => "(the model begins)".into(),
+                Some(_) => "(the model has finished)".into(),
+                None => "the end of the stream, or padding".into(),
             },
             _ => "the end of the answer, which is whole".into(),
         }
@@ -183,14 +186,16 @@ impl Ends<'_> {
             .flatten()
             .copied()
             .collect();
-        // In chunks of HTTP a secret could be torn apart.
+        // In chunks of HTTP a secret could be torn apart. The signed keys are public, and not of the chat.
         let bodies: Vec<u8> = recordings
             .iter()
             .flat_map(|recording| [&recording.from_client, &recording.from_gateway])
             .flat_map(|bytes| onlooker::messages(bytes))
-            .flat_map(|message| message.body)
+            .map(|message| message.body)
+            .filter(|body| !onlooker::frames(body).is_empty())
+            .flatten()
             .collect();
-        anstream::println!();
+        anstream::println!("\n{HEAD}Looking for the secrets in what the onlooker saw{HEAD:#}");
         let in_context = format!("\"content\":{}", json(self.prompt.expose()));
         let mut hidden = true;
         for (name, secrets) in [
@@ -225,11 +230,14 @@ fn json(text: &str) -> String {
 
 /// As much as fits the column, without what could act on a terminal.
 fn cut(text: &str) -> String {
-    let mut cut: String = text.escape_debug().take(WIDTH).collect();
-    if text.escape_debug().count() > WIDTH {
+    let mut cut: String = text.chars().take(WIDTH).collect();
+    if cut.len() < text.len() {
         cut.push_str("..");
     }
-    cut.replace("\\\"", "\"").replace("\\'", "'")
+    let mut shown = Vec::new();
+    // A vector takes everything.
+    let _ = terminal::write_escaped(&mut shown, &cut.replace('\n', "\\n"));
+    String::from_utf8_lossy(&shown).into_owned()
 }
 
 /// A key that nobody has.

@@ -96,12 +96,16 @@ fn duplicate_stdout() -> io::Result<File> {
     Ok(File::from(io::stdout().as_handle().try_clone_to_owned()?))
 }
 
-/// A length for people.
+/// A length for people: in the largest unit that leaves two digits or more, or none over.
 pub(crate) fn bytes(count: u64) -> String {
     match count {
-        0..10_240 => format!("{count} bytes"),
-        10_240..10_485_760 => format!("{} KiB", count >> 10),
-        _ => format!("{} MiB", count >> 20),
+        _ if count >= 10 << 20 || (count >= 1 << 20 && count.is_multiple_of(1 << 20)) => {
+            format!("{} MiB", count >> 20)
+        }
+        _ if count >= 10 << 10 || (count >= 1 << 10 && count.is_multiple_of(1 << 10)) => {
+            format!("{} KiB", count >> 10)
+        }
+        _ => format!("{count} bytes"),
     }
 }
 
@@ -111,6 +115,15 @@ mod tests {
         let mut out = Vec::new();
         super::write_escaped(&mut out, text).expect("a vector takes everything");
         String::from_utf8(out).expect("text in, text out")
+    }
+
+    #[test]
+    fn lengths_for_people() {
+        let lengths = [0, 1023, 1024, 5000, 65_536, 1 << 20, 10_485_760, 64 << 20];
+        assert_eq!(
+            lengths.map(super::bytes),
+            ["0 bytes", "1023 bytes", "1 KiB", "5000 bytes", "64 KiB", "1 MiB", "10 MiB", "64 MiB"]
+        );
     }
 
     #[test]
