@@ -37,7 +37,9 @@ pub(crate) async fn run(args: DemoArgs, memory: SecureMemory) -> Result<(), Fail
     let listener = gateway::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let address = listener.local_addr().map_err(|error| no_port(&error))?;
     tokio::spawn(gateway::serve(listener, gateway, std::future::pending()));
-    let recorder = Recorder::start(address).await.map_err(|error| no_port(&error))?;
+    let recorder = Recorder::start(address)
+        .await
+        .map_err(|error| no_port(&error))?;
 
     let url = format!("http://{}", recorder.address);
     let api_key = demo_key(&memory)?;
@@ -48,14 +50,19 @@ pub(crate) async fn run(args: DemoArgs, memory: SecureMemory) -> Result<(), Fail
     let client = SecureChatCompletion::builder(&url)
         .memory(memory.clone())
         .allow_http(true)
-        .tls(tls::config(&url.parse::<BaseUrl>().map_err(|error| Failure::new(Exit::Failure, error))?)?)
+        .tls(tls::config(
+            &url.parse::<BaseUrl>()
+                .map_err(|error| Failure::new(Exit::Failure, error))?,
+        )?)
         .suite(suite)
         .pin(pin)
         .api_key(api_key.expose())
         .build()
         .map_err(|error| Failure::of_request(&error, false))?;
 
-    anstream::println!("{HEAD}A sealed chat{HEAD:#}, over HTTP at {url}, with the model that is built into this program");
+    anstream::println!(
+        "{HEAD}A sealed chat{HEAD:#}, over HTTP at {url}, with the model that is built into this program"
+    );
     anstream::println!("  {DIM}gateway{DIM:#} {pin}");
     anstream::println!("  {DIM}suite{DIM:#}   {}\n", suite.name());
     let mut out = AnswerOutput::stdout().map_err(|error| no_output(&error))?;
@@ -96,8 +103,10 @@ pub(crate) async fn run(args: DemoArgs, memory: SecureMemory) -> Result<(), Fail
     info::show(&memory_protection_info());
     match hidden {
         true => Ok(()),
-        false => Err(Failure::new(Exit::Failure, "a secret crossed the wire in the clear")
-            .advise("this must never happen: please report it, as SECURITY.md says")),
+        false => Err(
+            Failure::new(Exit::Failure, "a secret crossed the wire in the clear")
+                .advise("this must never happen: please report it, as SECURITY.md says"),
+        ),
     }
 }
 
@@ -135,7 +144,11 @@ impl Ends<'_> {
     ) {
         let frames = onlooker::frames(&message.body);
         let clear = match frames.is_empty() && !message.body.is_empty() {
-            true => format!("{}, {} bytes, signed", message.first_line, message.body.len()),
+            true => format!(
+                "{}, {} bytes, signed",
+                message.first_line,
+                message.body.len()
+            ),
             false => message.first_line.clone(),
         };
         anstream::println!("{DIM}{way} {clear}{DIM:#}");
@@ -147,16 +160,27 @@ impl Ends<'_> {
             if skipped > 1 && index >= SHOWN && index + 1 < frames.len() {
                 continue;
             }
-            let first: String = frame.first.iter().map(|byte| format!("{byte:02x} ")).collect();
+            let first: String = frame
+                .first
+                .iter()
+                .map(|byte| format!("{byte:02x} "))
+                .collect();
             let name = frame.kind.name();
-            anstream::println!("{way} {name:<7}{:>6}  {first:<24}..    {}", frame.len, meaning(index, frame));
+            anstream::println!(
+                "{way} {name:<7}{:>6}  {first:<24}..    {}",
+                frame.len,
+                meaning(index, frame)
+            );
         }
     }
 
     fn in_request(&self, index: usize, frame: &Frame) -> String {
         match frame.kind {
             FrameType::Open => "a fresh key for this request, sealed to the gateway's".into(),
-            FrameType::Head => cut(&format!("POST /v1/chat/completions, Bearer {}", self.api_key.expose())),
+            FrameType::Head => cut(&format!(
+                "POST /v1/chat/completions, Bearer {}",
+                self.api_key.expose()
+            )),
             FrameType::Data if index == 2 => cut(self.body),
             FrameType::Data => "more of it, or padding".into(),
             _ => "the end of the request".into(),
@@ -253,11 +277,17 @@ fn demo_key(memory: &SecureMemory) -> Result<SecureString, Failure> {
 }
 
 fn no_port(error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Connection, format!("no port on this machine: {error}"))
-        .advise("check that loopback connections are allowed here")
+    Failure::new(
+        Exit::Connection,
+        format!("no port on this machine: {error}"),
+    )
+    .advise("check that loopback connections are allowed here")
 }
 
 fn no_output(error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Failure, format!("standard output cannot be written: {error}"))
-        .advise("check where the output goes")
+    Failure::new(
+        Exit::Failure,
+        format!("standard output cannot be written: {error}"),
+    )
+    .advise("check where the output goes")
 }

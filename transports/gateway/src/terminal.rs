@@ -122,7 +122,16 @@ mod tests {
         let lengths = [0, 1023, 1024, 5000, 65_536, 1 << 20, 10_485_760, 64 << 20];
         assert_eq!(
             lengths.map(super::bytes),
-            ["0 bytes", "1023 bytes", "1 KiB", "5000 bytes", "64 KiB", "1 MiB", "10 MiB", "64 MiB"]
+            [
+                "0 bytes",
+                "1023 bytes",
+                "1 KiB",
+                "5000 bytes",
+                "64 KiB",
+                "1 MiB",
+                "10 MiB",
+                "64 MiB"
+            ]
         );
     }
 
@@ -135,7 +144,10 @@ mod tests {
         assert_eq!(escaped("\u{202e}txt.exe"), "\\u{202e}txt.exe");
         for c in (0..=0x9f).filter_map(char::from_u32) {
             let out = escaped(&c.to_string());
-            assert!(out.chars().all(|c| matches!(c, '\n' | '\t') || !c.is_control()));
+            assert!(
+                out.chars()
+                    .all(|c| matches!(c, '\n' | '\t') || !c.is_control())
+            );
         }
     }
 }

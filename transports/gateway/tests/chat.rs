@@ -19,7 +19,12 @@ fn an_onlooker_sees_neither_prompt_nor_answer_nor_key() {
     let folder = Folder::new();
     let key = folder.file("key");
     std::fs::write(&key, format!("{KEY}\n")).expect("room");
-    for more in [&[][..], &["--no-stream"], &["--post-quantum"], &["--post-quantum", "--no-stream"]] {
+    for more in [
+        &[][..],
+        &["--no-stream"],
+        &["--post-quantum"],
+        &["--post-quantum", "--no-stream"],
+    ] {
         let upstream = answering(&ANSWER);
         let serve = Serve::start(&upstream.url);
         let onlooker = Recorder::start(&serve.address);
@@ -32,11 +37,25 @@ fn an_onlooker_sees_neither_prompt_nor_answer_nor_key() {
         assert_eq!(ended.out, ANSWER.concat());
         let received = upstream.received();
         assert_eq!(received.len(), 1);
-        assert!(received[0].head.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"));
-        assert!(received[0].head.contains(&format!("authorization: Bearer {KEY}\r\n")));
+        assert!(
+            received[0]
+                .head
+                .starts_with("POST /v1/chat/completions HTTP/1.1\r\n")
+        );
+        assert!(
+            received[0]
+                .head
+                .contains(&format!("authorization: Bearer {KEY}\r\n"))
+        );
         assert!(received[0].body.contains("What does the heron"));
         assert!(onlooker.recorded().len() > 1000);
-        for secret in [PROMPT, &ANSWER.concat(), KEY, "chat/completions", "\"content\":"] {
+        for secret in [
+            PROMPT,
+            &ANSWER.concat(),
+            KEY,
+            "chat/completions",
+            "\"content\":",
+        ] {
             onlooker.never_saw(secret);
         }
     }
@@ -52,7 +71,8 @@ fn an_answer_arrives_token_by_token() {
         for word in ["one\n", "two\n", "three\n"] {
             send(stream, &chunk(&event(word)));
             let wait = wait.lock().expect("no panic");
-            wait.recv_timeout(PATIENCE).expect("the word did not arrive before the next was sent");
+            wait.recv_timeout(PATIENCE)
+                .expect("the word did not arrive before the next was sent");
         }
         send(stream, &chunk(FINISHED));
         send(stream, b"0\r\n\r\n");
@@ -102,7 +122,11 @@ fn standard_input_can_be_one_prompt() {
     let mut args = chat(&serve.url, &serve.pin);
     args.push("-");
     run_with_input(args, b"line 1\nline 2\n").expect(0, &[]);
-    assert!(upstream.received()[0].body.contains(r#""content":"line 1\nline 2""#));
+    assert!(
+        upstream.received()[0]
+            .body
+            .contains(r#""content":"line 1\nline 2""#)
+    );
 }
 
 #[test]
@@ -112,7 +136,11 @@ fn a_v1_in_the_upstreams_url_is_not_doubled() {
     let mut args = chat(&serve.url, &serve.pin);
     args.push("where?");
     run(args).expect(0, &[]);
-    assert!(upstream.received()[0].head.starts_with("POST /base/v1/chat/completions "));
+    assert!(
+        upstream.received()[0]
+            .head
+            .starts_with("POST /base/v1/chat/completions ")
+    );
 }
 
 #[test]
@@ -123,9 +151,19 @@ fn the_upstream_gets_no_more_than_it_should() {
     args.push("headers?");
     run(args).expect(0, &[]);
     let received = upstream.received();
-    let names = received[0].head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    let names = received[0]
+        .head
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_once(':'));
     for (name, _) in names {
-        let known = ["accept", "content-length", "content-type", "host", "idempotency-key"];
+        let known = [
+            "accept",
+            "content-length",
+            "content-type",
+            "host",
+            "idempotency-key",
+        ];
         assert!(known.contains(&name), "{name}");
     }
 }

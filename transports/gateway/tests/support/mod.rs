@@ -1,5 +1,9 @@
 //! What the tests of the program stand on: the built binary, an upstream that does as it is told, and an onlooker.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses a part of it"
+)]
 
 pub mod recorder;
 pub mod upstream;
@@ -98,7 +102,10 @@ pub fn run<'a>(args: impl IntoIterator<Item = &'a str>) -> Ended {
 /// Runs the program with this on its standard input.
 pub fn run_with_input<'a>(args: impl IntoIterator<Item = &'a str>, input: &[u8]) -> Ended {
     let mut command = sealwire(args);
-    let mut child = command.stdin(Stdio::piped()).spawn().expect("the program runs");
+    let mut child = command
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
     let mut stdin = child.stdin.take().expect("piped");
     let input = input.to_vec();
     let writer = std::thread::spawn(move || {
@@ -128,7 +135,10 @@ impl Serve {
     pub fn with(upstream: &str, more: &[&str]) -> Self {
         let args = ["serve", "--upstream", upstream, "--listen", "127.0.0.1:0"];
         let mut command = sealwire(args.into_iter().chain(more.iter().copied()));
-        let mut child = command.stderr(Stdio::inherit()).spawn().expect("the program runs");
+        let mut child = command
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the program runs");
         let mut out = BufReader::new(child.stdout.take().expect("piped"));
         let mut value = |name: &str| {
             let mut line = String::new();
@@ -142,7 +152,13 @@ impl Serve {
         let url = value("listening");
         let pin = value("pin");
         let address = url.trim_start_matches("http://").to_owned();
-        Self { child, url, address, pin, out }
+        Self {
+            child,
+            url,
+            address,
+            pin,
+            out,
+        }
     }
 
     /// What it says after the start, to its end.
@@ -162,5 +178,14 @@ impl Drop for Serve {
 
 /// The arguments of a chat by pin.
 pub fn chat<'a>(url: &'a str, pin: &'a str) -> Vec<&'a str> {
-    vec!["chat", "--allow-http", "--model", "m", "--gateway", url, "--pin", pin]
+    vec![
+        "chat",
+        "--allow-http",
+        "--model",
+        "m",
+        "--gateway",
+        url,
+        "--pin",
+        pin,
+    ]
 }

@@ -40,12 +40,18 @@ impl Recorder {
         for window in secret.as_bytes().windows(8) {
             let hex: String = window.iter().map(|byte| format!("{byte:02x}")).collect();
             for form in [window.to_vec(), hex.to_uppercase().into(), hex.into_bytes()] {
-                assert!(!holds(&recorded, &form), "a part of {secret:?} was recorded");
+                assert!(
+                    !holds(&recorded, &form),
+                    "a part of {secret:?} was recorded"
+                );
             }
         }
         for start in 0..3.min(secret.len()) {
             let form = base64(&secret.as_bytes()[start..]);
-            assert!(form.len() < 8 || !holds(&recorded, &form), "{secret:?} was recorded");
+            assert!(
+                form.len() < 8 || !holds(&recorded, &form),
+                "{secret:?} was recorded"
+            );
         }
     }
 }
@@ -56,7 +62,9 @@ fn relay(from: &TcpStream, to: &TcpStream, kept: &Arc<Mutex<Vec<u8>>>) {
     std::thread::spawn(move || {
         let mut buffer = [0; 16 * 1024];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
-            kept.lock().expect("no panic").extend_from_slice(&buffer[..count]);
+            kept.lock()
+                .expect("no panic")
+                .extend_from_slice(&buffer[..count]);
             if to.write_all(&buffer[..count]).is_err() {
                 break;
             }
@@ -73,7 +81,9 @@ pub fn holds(bytes: &[u8], wanted: &[u8]) -> bool {
 fn base64(bytes: &[u8]) -> Vec<u8> {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let digits = |group: &[u8]| {
-        let bits = group.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = group
+            .iter()
+            .fold(0, |bits, byte| bits << 8 | u32::from(*byte));
         [18, 12, 6, 0].map(|shift| DIGITS[(bits >> shift & 63) as usize])
     };
     bytes.chunks_exact(3).flat_map(digits).collect()

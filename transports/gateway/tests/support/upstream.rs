@@ -79,13 +79,17 @@ pub fn answering(words: &'static [&'static str]) -> Upstream {
             );
             let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
             let len = body.len();
-            send(stream, format!("{head}content-length: {len}\r\n\r\n{body}").as_bytes());
+            send(
+                stream,
+                format!("{head}content-length: {len}\r\n\r\n{body}").as_bytes(),
+            );
         }
     })
 }
 
 /// How a streamed answer begins.
-pub const STREAM_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n\
+pub const STREAM_HEAD: &[u8] =
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n\
     transfer-encoding: chunked\r\nconnection: close\r\n\r\n";
 
 /// The last event of an answer but `[DONE]`.
@@ -130,9 +134,13 @@ fn read(stream: &TcpStream) -> Option<Received> {
     }
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.trim().parse().ok())?
     });
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body).ok()?;
-    Some(Received { head, body: String::from_utf8(body).ok()? })
+    Some(Received {
+        head,
+        body: String::from_utf8(body).ok()?,
+    })
 }
