@@ -142,9 +142,13 @@ fn of_session(error: &SessionError, kind: ErrorKind) -> Failure {
             )
             .advise("shorten the prompt, or begin a new conversation; nothing was sent");
         }
-        SessionError::Exchange(CoreError::Peer(_)) | SessionError::Keys(_) => (
+        SessionError::Exchange(CoreError::Peer(_)) => (
             Exit::Trust,
             "something in between may have changed it; try again, or tell the gateway's operator",
+        ),
+        SessionError::Keys(_) => (
+            Exit::Trust,
+            "`sealwire keys` shows what the gateway offers: it may lack the suite, or the clocks may differ",
         ),
         SessionError::Exchange(CoreError::Environment(_)) => (
             Exit::Failure,

@@ -49,6 +49,12 @@ fn announce(args: &ServeArgs, address: SocketAddr, pin: &Pin, memory: &SecureMem
              keep one by `sealwire keygen --out FILE` and --key FILE",
         );
     }
+    if args.upstream.is_open() {
+        warn(
+            "prompts, answers and API keys go to the upstream without TLS, and can be read on the network there; \
+             use https://, or run the gateway on the same machine",
+        );
+    }
     if info.protection_level != ProtectionLevel::Full {
         warn("not all secrets can be locked in memory; `sealwire info` says why, and what to do");
     }

@@ -23,6 +23,16 @@ impl BaseUrl {
         self.is_http
     }
 
+    /// Whether what is sent there can be read on a network: no TLS, and not this machine.
+    pub(crate) fn is_open(&self) -> bool {
+        let host = self.text.strip_prefix("http://");
+        host.is_some_and(|host| {
+            !["127.", "localhost", "[::1]"]
+                .iter()
+                .any(|local| host.starts_with(local))
+        })
+    }
+
     /// Refuses a URL without TLS unless that was allowed.
     pub(crate) fn check_scheme(&self, allow_http: bool) -> Result<(), Failure> {
         if !self.is_http || allow_http {
@@ -107,5 +117,23 @@ mod tests {
         let url: BaseUrl = "HTTP://localhost".parse().expect("a URL");
         assert!(url.check_scheme(false).is_err());
         assert!(url.check_scheme(true).is_ok());
+    }
+
+    #[test]
+    fn what_leaves_this_machine_without_tls_is_open() {
+        for (url, open) in [
+            ("http://10.0.0.1:8000", true),
+            ("http://vllm:8000", true),
+            ("http://127.0.0.1:11434", false),
+            ("http://localhost", false),
+            ("http://[::1]:1", false),
+            ("https://api.example", false),
+        ] {
+            assert_eq!(
+                url.parse::<BaseUrl>().map(|url| url.is_open()),
+                Ok(open),
+                "{url}"
+            );
+        }
     }
 }

@@ -62,6 +62,21 @@ fn an_onlooker_sees_neither_prompt_nor_answer_nor_key() {
 }
 
 #[test]
+fn an_onlooker_behind_the_gateway_would_see_them() {
+    // The control of the test above: the same onlooker where nothing is sealed.
+    let upstream = answering(&ANSWER);
+    let onlooker = Recorder::start(upstream.url.trim_start_matches("http://"));
+    let serve = Serve::start(&onlooker.url);
+    let mut args = chat(&serve.url, &serve.pin);
+    args.extend(["--no-stream", PROMPT]);
+    run(args).expect(0, &[]);
+    for secret in ["What does the heron", "A silver fish"] {
+        let seen = std::panic::catch_unwind(|| onlooker.never_saw(secret));
+        assert!(seen.is_err(), "{secret}");
+    }
+}
+
+#[test]
 fn an_answer_arrives_token_by_token() {
     // The upstream sends a word only after the test has read the one before from the terminal's side.
     let (go, wait) = channel::<()>();
