@@ -1,6 +1,7 @@
 //! Base URLs, in one spelling.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::exit::{Exit, Failure};
@@ -25,12 +26,19 @@ impl BaseUrl {
 
     /// Whether what is sent there can be read on a network: no TLS, and not this machine.
     pub(crate) fn is_open(&self) -> bool {
-        let host = self.text.strip_prefix("http://");
-        host.is_some_and(|host| {
-            !["127.", "localhost", "[::1]"]
-                .iter()
-                .any(|local| host.starts_with(local))
-        })
+        let Some(rest) = self.text.strip_prefix("http://") else {
+            return false;
+        };
+        let host = rest.split('/').next().unwrap_or(rest);
+        let name = match host.strip_prefix('[') {
+            Some(address) => address.split(']').next(),
+            None => host.split(':').next(),
+        };
+        let name = name.unwrap_or(host);
+        let is_loopback = name
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback());
+        !is_loopback && name != "localhost"
     }
 
     /// Refuses a URL without TLS unless that was allowed.
@@ -124,6 +132,8 @@ mod tests {
         for (url, open) in [
             ("http://10.0.0.1:8000", true),
             ("http://vllm:8000", true),
+            ("http://localhost.example", true),
+            ("http://127.example", true),
             ("http://127.0.0.1:11434", false),
             ("http://localhost", false),
             ("http://[::1]:1", false),
