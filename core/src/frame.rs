@@ -86,6 +86,12 @@ impl FrameType {
         self as u8 >= 0x10
     }
 
+    /// Whether a clear frame of this type has no fixed length, so that a limit must bound it.
+    #[cfg(feature = "alloc")]
+    pub(crate) const fn has_free_length(self) -> bool {
+        matches!(self, Self::Keys | Self::Open)
+    }
+
     /// The name in the spec.
     pub const fn name(self) -> &'static str {
         match self {

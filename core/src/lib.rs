@@ -35,6 +35,8 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[cfg(feature = "alloc")]
+pub mod chat;
 mod error;
 #[cfg(feature = "alloc")]
 pub mod exchange;

@@ -259,3 +259,21 @@ fn a_dropped_limit_does_not_disturb_what_is_locked() {
         );
     });
 }
+
+#[test]
+fn a_refused_large_buffer_does_not_cost_small_ones_their_locks() {
+    isolated(
+        "a_refused_large_buffer_does_not_cost_small_ones_their_locks",
+        || {
+            limit_locks(64 * 1024);
+            let large = best_effort().alloc(100 * KIB).expect("there is memory");
+            assert!(!large.is_locked());
+            assert!(keys(&best_effort(), 200).iter().all(SecureArray::is_locked));
+            assert!(
+                best_effort()
+                    .alloc(8 * KIB)
+                    .is_ok_and(|bytes| bytes.is_locked())
+            );
+        },
+    );
+}

@@ -82,29 +82,44 @@ fn shrinking_and_moving_leave_nothing_behind() {
 /// Leaves a secret on the stack, as a cipher does with its round keys.
 #[inline(never)]
 fn spill(seed: u64) -> u8 {
-    let mut schedule = [0; 64 * PERIOD];
+    let mut schedule = [0; 384 * PERIOD];
     fill(black_box(&mut schedule), seed);
     black_box(&schedule)[7]
+}
+
+/// Runs `f` in a thread that then waits for ever, so that nothing else writes over its stack.
+fn on_a_stack_of_its_own(f: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        f();
+        done.send(()).expect("the test is waiting");
+        loop {
+            std::thread::park();
+        }
+    });
+    is_done.recv().expect("the thread is done");
 }
 
 #[test]
 fn the_stack_is_scrubbed() {
     if is_child() {
-        black_box(scrub_stack(|| spill(14)));
-        let panicked = std::panic::catch_unwind(|| {
-            scrub_stack(|| {
-                black_box(spill(15));
-                // Without the hook, which would itself write over the stack.
-                std::panic::resume_unwind(Box::new(()));
+        on_a_stack_of_its_own(|| {
+            black_box(scrub_stack(|| spill(14)));
+        });
+        on_a_stack_of_its_own(|| {
+            let panicked = std::panic::catch_unwind(|| {
+                scrub_stack(|| {
+                    black_box(spill(15));
+                    // Without the hook, which would itself write over the stack.
+                    std::panic::resume_unwind(Box::new(()));
+                });
             });
+            assert!(panicked.is_err());
         });
-        assert!(panicked.is_err());
-        // The control, in a thread whose stack nothing else uses.
-        let control = std::thread::spawn(|| {
+        on_a_stack_of_its_own(|| {
             black_box(spill(16));
-            pause("scrubbed");
         });
-        assert!(control.join().is_ok());
+        pause("scrubbed");
         return;
     }
     let mut child = Paused::start("the_stack_is_scrubbed");

@@ -48,3 +48,41 @@ impl TryRng for SeededRng {
 }
 
 impl TryCryptoRng for SeededRng {}
+
+/// Gives out bytes that were written down, for vectors; panics when they are used up.
+#[derive(Clone, Debug)]
+pub struct ScriptedRng {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl ScriptedRng {
+    /// A generator of these bytes.
+    pub const fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, used: 0 }
+    }
+}
+
+impl TryRng for ScriptedRng {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let mut bytes = [0; 4];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        out.copy_from_slice(&self.bytes[self.used..self.used + out.len()]);
+        self.used += out.len();
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for ScriptedRng {}

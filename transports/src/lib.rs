@@ -1,1 +1,84 @@
-//! sealwire.
+//! # sealwire
+//!
+//! Chat requests to a language-model gateway, sealed end to end: prompt, answer and API key are readable in locked
+//! memory of the caller and in the gateway, and nowhere between.
+//!
+//! ```text
+//!   your code ── ChatRequest ──▶ SecureChatCompletion ── sealed frames over HTTP ──▶ Gateway ──▶ your Handler
+//!             ◀── Completion ───                      ◀── sealed frames ───────────         ◀── Reply
+//! ```
+//!
+//! A chat, whole and streamed:
+//!
+#![cfg_attr(feature = "hyper", doc = "```no_run")]
+#![cfg_attr(not(feature = "hyper"), doc = "```ignore")]
+//! use futures_util::StreamExt;
+//! use sealwire::chat::{ChatRequest, Message};
+//! use sealwire::hyper::SecureChatCompletion;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = SecureChatCompletion::builder("https://gateway.example")
+//!     .api_key("sk-...")
+//!     .pin("sha256:0c5e...".parse()?)
+//!     .build()?;
+//! let request = ChatRequest::new("some-model").message(Message::user("Say hello"));
+//!
+//! let answer = client.create(&request).await?;
+//! for choice in answer.choices() {
+//!     if let Some(content) = choice.message().content() {
+//!         println!("{}", content.to_secure(client.memory())?.expose());
+//!     }
+//! }
+//!
+//! let mut stream = client.stream(&request).await?;
+//! while let Some(chunk) = stream.next().await {
+//!     print!("{}", chunk?.text(client.memory())?.expose());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A gateway is a hyper service around a handler: see `hyper::Gateway`.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `hyper` | no | client and gateway over HTTP/1.1 and HTTP/2, TLS by rustls |
+//!
+//! Without an adapter there is only [`core`], the protocol. The minimum supported Rust version is 1.95.
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "hyper")]
+mod answer;
+#[cfg(feature = "hyper")]
+mod client;
+#[cfg(feature = "hyper")]
+mod clock;
+#[cfg(feature = "hyper")]
+mod config;
+#[cfg(feature = "hyper")]
+mod error;
+#[cfg(feature = "hyper")]
+pub mod hyper;
+#[cfg(feature = "hyper")]
+pub mod server;
+#[cfg(feature = "hyper")]
+mod stream;
+
+#[cfg(feature = "hyper")]
+pub use answer::{Answer, Chunk, Completion, Metadata, ServerMemory};
+#[cfg(feature = "hyper")]
+pub use config::ClientBuilder;
+#[cfg(feature = "hyper")]
+pub use error::{Error, ErrorKind};
+pub use sealwire_core as core;
+pub use sealwire_core::chat;
+pub use sealwire_memlock as memlock;
+
+/// The media type of both bodies (HTTP-1).
+pub const MEDIA_TYPE: &str = "application/sealwire";
+/// Where requests go, under the base URL.
+pub const SEND_PATH: &str = "/sealwire/v1";
+/// Where the keys are, under the base URL.
+pub const KEYS_PATH: &str = "/.well-known/sealwire-keys";

@@ -10,7 +10,7 @@ use super::limits::Limits;
 use super::outgoing::{Outgoing, Queue};
 use super::request::Request;
 use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
-use crate::frame::{FrameHeader, FrameType, RESPONSE_NONCE_LEN};
+use crate::frame::{FrameHeader, FrameType};
 use crate::head::{EXCHANGE_ID_LEN, ResponseHead};
 use crate::keys::GatewayKey;
 use crate::padding::Padding;
@@ -288,9 +288,7 @@ impl<A: RecordAead> ClientExchange<A> {
                 }
                 break;
             }
-            let (count, frame) = self
-                .incoming
-                .handle_input(&input[consumed..], RESPONSE_NONCE_LEN);
+            let (count, frame) = self.incoming.handle_input(&input[consumed..], None);
             consumed += count;
             if let Some(kind) = frame? {
                 self.handle_frame(kind)?;
@@ -480,12 +478,17 @@ impl<A: RecordAead> Prepared<A> {
 
 /// The content of ERROR (spec section 8.1).
 fn error(content: &[u8]) -> Result<Pending, Malformed> {
-    let (&code, detail) = content.split_first().ok_or(Malformed::Content)?;
-    let code = ErrorCode::from_u8(code);
-    let gateway_time = match (code, <[u8; 8]>::try_from(detail)) {
-        (ErrorCode::Time, Ok(clock)) => Some(UnixTime::from_millis(u64::from_be_bytes(clock))),
-        (ErrorCode::Time, Err(_)) => return Err(Malformed::Content),
-        _ => None,
+    let (&wire_code, detail) = content.split_first().ok_or(Malformed::Content)?;
+    let code = ErrorCode::from_u8(wire_code);
+    // ERR-1: what a later version adds counts as internal, whatever its detail. ERR-2: the rest is exact.
+    let gateway_time = match (code, detail) {
+        (ErrorCode::Time, detail) => {
+            let clock = detail.try_into().map_err(|_| Malformed::Content)?;
+            Some(UnixTime::from_millis(u64::from_be_bytes(clock)))
+        }
+        (_, []) => None,
+        (ErrorCode::Internal, _) if wire_code != ErrorCode::Internal.to_u8() => None,
+        _ => return Err(Malformed::Content),
     };
     Ok(Pending::Error { code, gateway_time })
 }

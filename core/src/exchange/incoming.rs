@@ -3,7 +3,7 @@
 use sealwire_memlock::{SecureBytes, SecureMemory};
 
 use super::limits::Limits;
-use crate::error::{Error, PeerError};
+use crate::error::{Error, Malformed, PeerError};
 use crate::frame::{CONTENT_OFFSET, FrameHeader, FrameType, HEADER_LEN};
 
 /// Collects frames, one at a time, in secure memory: sealed frames are opened where they stand.
@@ -31,11 +31,11 @@ impl Incoming {
 
     /// Takes bytes up to the end of one frame. Returns how many, also on an error, and the frame's type once it is whole.
     ///
-    /// `clear_limit` bounds the body of clear frames that have no fixed length (FRAME-5).
+    /// `clear_limit` bounds the body of clear frames that have no fixed length (FRAME-5); without it there are none.
     pub(super) fn handle_input(
         &mut self,
         input: &[u8],
-        clear_limit: usize,
+        clear_limit: Option<usize>,
     ) -> (usize, Result<Option<FrameType>, Error>) {
         let mut consumed = 0;
         let result = self.collect(input, clear_limit, &mut consumed);
@@ -45,7 +45,7 @@ impl Incoming {
     fn collect(
         &mut self,
         input: &[u8],
-        clear_limit: usize,
+        clear_limit: Option<usize>,
         consumed: &mut usize,
     ) -> Result<Option<FrameType>, Error> {
         self.forget_taken();
@@ -75,7 +75,11 @@ impl Incoming {
     }
 
     /// FRAME-3, LIMIT-1: from the header alone.
-    fn check_limits(&self, header: FrameHeader, clear_limit: usize) -> Result<(), PeerError> {
+    fn check_limits(
+        &self,
+        header: FrameHeader,
+        clear_limit: Option<usize>,
+    ) -> Result<(), PeerError> {
         if header.kind().is_sealed() {
             if header.size() > self.limits.frame {
                 return Err(PeerError::TooLarge {
@@ -83,11 +87,14 @@ impl Incoming {
                     limit: self.limits.frame as u64,
                 });
             }
-        } else if header.body_len() > clear_limit.max(32) {
-            return Err(PeerError::TooLarge {
-                what: "frame",
-                limit: clear_limit as u64,
-            });
+        } else if header.kind().has_free_length() {
+            let limit = clear_limit.ok_or(Malformed::Order)?;
+            if header.body_len() > limit {
+                return Err(PeerError::TooLarge {
+                    what: "frame",
+                    limit: limit as u64,
+                });
+            }
         }
         if self.wire + header.size() as u64 > self.limits.wire {
             return Err(PeerError::TooLarge {
@@ -173,7 +180,7 @@ impl Drain {
                 drain.body = Some((
                     header.size() - incoming.frame.len(),
                     ends_request(header.kind()),
-                ))
+                ));
             }
             // Without a header at most four bytes were taken.
             None => {

@@ -17,9 +17,11 @@ use crate::record::{OpenHeader, Opener, Sealer};
 use crate::replay::{Admission, ReplayStore, WINDOW};
 use crate::schedule::{KEY_BLOCK_LEN, KeyBlock, decapsulate};
 use crate::state::{ServerState, next, server_table};
-use crate::suite::{RecordAead, Suite};
+use crate::suite::RecordAead;
 use crate::time::UnixTime;
 
+/// The longest OPEN of any suite, offered or not, so that REJECT can name the reason (FRAME-5).
+const OPEN_LIMIT: usize = 15 + 1153;
 /// `send_data` takes nothing more while this much ciphertext waits to leave.
 const QUEUE_LIMIT: usize = 64 * 1024;
 
@@ -213,9 +215,7 @@ impl<A: RecordAead> ServerExchange<A> {
                     break;
                 }
                 _ => {
-                    let (count, frame) = self
-                        .incoming
-                        .handle_input(rest, OpenHeader::LEN + Suite::MAX_ENC_LEN);
+                    let (count, frame) = self.incoming.handle_input(rest, Some(OPEN_LIMIT));
                     consumed += count;
                     match frame {
                         Ok(None) => {}
@@ -293,7 +293,7 @@ impl<A: RecordAead> ServerExchange<A> {
                 Ok(())
             }
             (_, Err(error)) => {
-                self.reject(RejectCode::Malformed, error);
+                self.reject(RejectCode::Undecryptable, error);
                 Ok(())
             }
         }
@@ -366,11 +366,7 @@ impl<A: RecordAead> ServerExchange<A> {
     }
 
     fn refuse(&mut self, error: Error, now: UnixTime) {
-        if self
-            .opener
-            .as_ref()
-            .is_some_and(|opener| opener.has_opened())
-        {
+        if self.opener.as_ref().is_some_and(Opener::has_opened) {
             let code = match &error {
                 Error::Peer(PeerError::TooLarge { .. }) => ErrorCode::TooLarge,
                 Error::Environment(_) => ErrorCode::Busy,
@@ -430,7 +426,7 @@ impl<A: RecordAead> ServerExchange<A> {
     pub fn handle_eof(&mut self, now: UnixTime) {
         match self.state {
             ServerState::Handling if self.options.one_exchange && self.head.is_some() => {
-                self.event = Some(ServerEvent::Request)
+                self.event = Some(ServerEvent::Request);
             }
             ServerState::Draining => self.answer_refusal(),
             ServerState::AwaitOpen | ServerState::AwaitHead | ServerState::Body => {
@@ -583,7 +579,7 @@ impl<A: RecordAead> ServerExchange<A> {
     pub fn pending_transmit(&self) -> usize {
         self.sending
             .as_ref()
-            .map_or(self.queue.len(), |outgoing| outgoing.queued())
+            .map_or(self.queue.len(), Outgoing::queued)
     }
 }
 

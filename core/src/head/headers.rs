@@ -20,11 +20,16 @@ impl Direction {
     pub fn allows(self, name: &str) -> bool {
         let listed = match self {
             Self::Request => name == "accept",
-            Self::Response => name == "retry-after-ms" || name.starts_with("x-ratelimit-"),
+            Self::Response => name == "retry-after-ms" || has_prefix(name, "x-ratelimit-"),
         };
-        (listed || name == "x-request-id" || name.starts_with("openai-"))
+        (listed || name == "x-request-id" || has_prefix(name, "openai-"))
             && is_name(name.as_bytes())
     }
+}
+
+/// Whether `name` goes on after `prefix`.
+fn has_prefix(name: &str, prefix: &str) -> bool {
+    name.len() > prefix.len() && name.starts_with(prefix)
 }
 
 fn is_name(name: &[u8]) -> bool {

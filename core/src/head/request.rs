@@ -259,9 +259,9 @@ fn check_path(path: &str) -> Result<(), Malformed> {
                 return malformed;
             }
             if decoded == b'.' {
-                dots += 1
+                dots += 1;
             } else {
-                others = true
+                others = true;
             }
         }
         if !others && (dots == 1 || dots == 2) {

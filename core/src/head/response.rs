@@ -138,14 +138,14 @@ impl<'a> ResponseHead<'a> {
                     has_id = true;
                 }
                 RETRY_AFTER => {
-                    head.retry_after = Some(u32::from_be_bytes(array(value, "retry after")?))
+                    head.retry_after = Some(u32::from_be_bytes(array(value, "retry after")?));
                 }
                 MEMORY_PROTECTION => head.memory_protection = Some(memory_protection(value)?),
                 PROCESSED_AT => {
                     head.processed_at = Some(UnixTime::from_millis(u64::from_be_bytes(array(
                         value,
                         "processed at",
-                    )?)))
+                    )?)));
                 }
                 TIER => head.tier = Some(Tier::decode(value)?),
                 HEADERS => head.headers = Headers::parse(value, Direction::Response)?,

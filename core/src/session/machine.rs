@@ -398,6 +398,12 @@ impl<A: RecordAead> ClientSession<A> {
         }
     }
 
+    /// Whether the try that [`Step::Send`] began is still on. When it is not, its connection is of no more use, and
+    /// [`step`](Self::step) tells what comes next.
+    pub const fn is_sending(&self) -> bool {
+        matches!(self.phase, Phase::Send(_))
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is due, on the monotonic clock.
     pub fn poll_timeout(&self) -> Option<Duration> {
         match self.phase {

@@ -11,6 +11,7 @@ mod os;
 mod process;
 mod region;
 mod secret;
+mod state;
 
 pub use self::process::harden_process;
 pub(crate) use self::process::report;

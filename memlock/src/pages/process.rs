@@ -23,10 +23,11 @@ use std::{
 
 use super::{
     Block, Failure, Home, Kind,
-    arena::{Arena, CANARY, LARGEST, Slot, capacity_for},
+    arena::{CANARY, LARGEST, Slot, capacity_for},
     die,
-    os::{Advice, Os, System},
+    os::{Os, System},
     region::Region,
+    state::State,
 };
 use crate::{
     MemoryError, MemoryProtectionInfo, heap,
@@ -36,9 +37,6 @@ use crate::{
 
 static CURRENT: AtomicPtr<Process> = AtomicPtr::new(ptr::null_mut());
 static WARNED: AtomicBool = AtomicBool::new(false);
-
-/// After the system has refused to lock, this many chances to ask again are passed over.
-const PATIENCE: u32 = 32;
 
 /// The pool of one process. It is never freed: blocks refer to it.
 pub(super) struct Process {
@@ -55,19 +53,6 @@ enum Owner {
     Id(u32),
     /// There is no fork.
     Only,
-}
-
-struct State {
-    arenas: [Arena; 3],
-    /// Bytes of large blocks, by kind.
-    large: [usize; 3],
-    unlocked_allocations: usize,
-    unlocked_bytes: usize,
-    lock_failures: u64,
-    last_error: Option<MemoryError>,
-    patience: u32,
-    /// What was granted for the first pages, and for all since.
-    advice: Advice,
 }
 
 impl Process {
@@ -114,16 +99,7 @@ impl Process {
         Ok(Self {
             owner,
             canary: random() << 64 | random(),
-            state: Mutex::new(State {
-                arenas: [Kind::Locked, Kind::Unlocked, Kind::Secret].map(Arena::new),
-                large: [0; 3],
-                unlocked_allocations: 0,
-                unlocked_bytes: 0,
-                lock_failures: 0,
-                last_error: None,
-                patience: 0,
-                advice,
-            }),
+            state: Mutex::new(State::new(advice)),
         })
     }
 
@@ -163,7 +139,7 @@ impl Process {
         for &kind in kinds {
             let mut state = self.state();
             let result = if len <= LARGEST {
-                let slot = state.with_patience(kind, insist, |state, may_grow| {
+                let slot = state.with_patience(len, kind, insist, |state, may_grow| {
                     let arena = &mut state.arenas[kind as usize];
                     match arena.reuse(len) {
                         Some(slot) => Ok(slot),
@@ -174,7 +150,7 @@ impl Process {
                 slot.map_err(|failure| (failure, state.note(failure, kind)))
                     .map(|slot| self.slot_block(state, len, kind, slot))
             } else {
-                let region = state.with_patience(kind, insist, |_, may_grow| {
+                let region = state.with_patience(len, kind, insist, |_, may_grow| {
                     if may_grow {
                         Region::open(len, kind)
                     } else {
@@ -281,7 +257,7 @@ impl Process {
         drop(region);
         let mut state = self.state();
         state.large[kind as usize] -= capacity;
-        state.patience = 0;
+        state.encourage();
         if kind == Kind::Unlocked {
             state.uncount(capacity);
         }
@@ -351,62 +327,6 @@ impl Process {
     }
 }
 
-impl State {
-    /// Tries to take something of one kind, with leave to open pages unless the system has just
-    /// refused; and again after giving back idle pages, if that is what it takes.
-    fn with_patience<T>(
-        &mut self,
-        kind: Kind,
-        insist: bool,
-        mut take: impl FnMut(&mut Self, bool) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        if kind != Kind::Unlocked && self.patience > 0 && !insist {
-            self.patience -= 1;
-            return take(self, false);
-        }
-        match take(self, true) {
-            Err(Failure::Lock { .. }) if self.trim() > 0 => take(self, true),
-            result => result,
-        }
-    }
-
-    /// Gives back locked pages that hold nothing.
-    fn trim(&mut self) -> usize {
-        let [locked, _, secret] = &mut self.arenas;
-        locked.trim() + secret.trim()
-    }
-
-    /// Remembers a failure; tells whether it was a refusal to lock.
-    fn note(&mut self, failure: Failure, kind: Kind) -> bool {
-        if let Failure::NotNow = failure {
-            return true;
-        }
-        self.last_error = Some(failure.into_error());
-        if let Failure::Lock { .. } = failure {
-            self.lock_failures += 1;
-            if kind == Kind::Locked {
-                self.patience = PATIENCE;
-            }
-            return true;
-        }
-        false
-    }
-
-    fn count(&mut self, bytes: usize) {
-        self.unlocked_allocations += 1;
-        self.unlocked_bytes += bytes;
-    }
-
-    fn uncount(&mut self, bytes: usize) {
-        self.unlocked_allocations -= 1;
-        self.unlocked_bytes -= bytes;
-    }
-
-    fn held(&self, kind: Kind) -> usize {
-        self.arenas[kind as usize].committed() + self.large[kind as usize]
-    }
-}
-
 /// Drops the parent's block in a forked child: it cannot go back to the parent's pool.
 ///
 /// # Safety
@@ -417,20 +337,6 @@ unsafe fn abandon(ptr: NonNull<u8>, capacity: usize, kind: Kind) {
     if kind != Kind::Secret {
         // SAFETY: the child's copy is still mapped, and had one owner.
         unsafe { heap::wipe(ptr, capacity) };
-    }
-}
-
-impl Failure {
-    fn into_error(self) -> MemoryError {
-        match self {
-            Self::Map | Self::NotNow => MemoryError::OutOfMemory,
-            Self::NoSecret { code } => MemoryError::SecretUnavailable { code },
-            Self::Lock { code, requested } => MemoryError::LockRefused {
-                code,
-                limit: System::lock_limit().0,
-                requested,
-            },
-        }
     }
 }
 
@@ -470,31 +376,6 @@ pub(crate) fn report() -> MemoryProtectionInfo {
         ProtectionLevel::ZeroingOnly
     };
     info
-}
-
-impl State {
-    fn describe(&mut self, info: &mut MemoryProtectionInfo) {
-        let secret = self.held(Kind::Secret);
-        let locked = self.held(Kind::Locked) + secret;
-        info.has_memory_locking = locked > 0
-            || match Region::open(1, Kind::Locked) {
-                Ok(_) => true,
-                Err(failure) => {
-                    self.note(failure, Kind::Locked);
-                    false
-                }
-            };
-        let advice = self.arenas.iter().filter_map(Arena::advice);
-        let advice = advice.fold(self.advice, Advice::and);
-        info.locked_bytes = locked;
-        info.secret_bytes = secret;
-        info.unlocked_allocations = self.unlocked_allocations;
-        info.unlocked_bytes = self.unlocked_bytes;
-        info.lock_failures = self.lock_failures;
-        info.excluded_from_core_dumps = advice.not_dumped;
-        info.wiped_in_forked_child = advice.wiped_on_fork;
-        info.last_error = self.last_error;
-    }
 }
 
 /// Keeps this process out of core dumps and away from debuggers of the same user.

@@ -43,6 +43,8 @@ pub(crate) struct Mapping {
     pub(crate) end: u64,
     pub(crate) name: String,
     pub(crate) flags: String,
+    /// Kilobytes that hold anything, in memory or in swap.
+    pub(crate) present: usize,
 }
 
 impl Mapping {
@@ -62,11 +64,17 @@ pub(crate) fn smaps(pid: u32) -> Vec<Mapping> {
                 end: u64::from_str_radix(end, 16).expect("an address"),
                 name: line.split_whitespace().nth(5).unwrap_or_default().into(),
                 flags: String::new(),
+                present: 0,
             });
         } else if let Some(flags) = line.strip_prefix("VmFlags:")
             && let Some(last) = mappings.last_mut()
         {
             last.flags = flags.into();
+        } else if (line.starts_with("Rss:") || line.starts_with("Swap:"))
+            && let Some(last) = mappings.last_mut()
+        {
+            let kilobytes = line.split_whitespace().nth(1).unwrap_or_default();
+            last.present += kilobytes.parse::<usize>().expect("a number");
         }
     }
     mappings
@@ -88,6 +96,9 @@ pub(crate) fn scan(pid: u32, seed: u64) -> (usize, usize) {
     for mapping in smaps(pid) {
         if mapping.name.starts_with("[v") {
             continue; // the kernel's own
+        }
+        if mapping.present == 0 && !mapping.name.contains("secretmem") {
+            continue; // never touched: the heaps of threads reserve much that is
         }
         let mut contents = vec![0; (mapping.end - mapping.start) as usize];
         // What cannot be read, such as an untouched guard, reads as nothing.

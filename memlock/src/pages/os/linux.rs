@@ -10,6 +10,9 @@ use std::io;
 
 use super::{Advice, Os, posix};
 
+/// Every kernel refuses it.
+const NO_SUCH_ADVICE: libc::c_int = -1;
+
 pub(in crate::store) struct Linux;
 
 impl Os for Linux {
@@ -35,9 +38,13 @@ impl Os for Linux {
         let granted = |advice| unsafe { madvise(at.as_ptr().cast(), len, advice) }.is_ok();
         // A huge page is locked, and counted, whole. A kernel without them has nothing to refuse.
         granted(mm::Advice::LinuxNoHugepage);
+        // Emulators such as qemu-user say yes to advice that they ignore. To take their word would
+        // be to run a child on its parent's pool.
+        // SAFETY: advice that does not exist changes nothing.
+        let believable = unsafe { libc::madvise(at.as_ptr().cast(), len, NO_SUCH_ADVICE) } != 0;
         Advice {
-            not_dumped: granted(mm::Advice::LinuxDontDump),
-            wiped_on_fork: granted(mm::Advice::LinuxWipeOnFork),
+            not_dumped: granted(mm::Advice::LinuxDontDump) && believable,
+            wiped_on_fork: granted(mm::Advice::LinuxWipeOnFork) && believable,
         }
     }
 

@@ -1,0 +1,344 @@
+//! A whole answer, put together from its chunks.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use sealwire_memlock::{SecureMemory, SecureString};
+
+use super::{ChatChunk, ChunkChoice, DeltaToolCall, Usage};
+use crate::chat::json::JsonStr;
+use crate::chat::{ChatError, Message, Role, ToolCall};
+
+/// The most choices of an answer, and the most tool calls of a choice.
+const MAX_ENTRIES: usize = 128;
+
+/// Puts a streamed answer together, in secure memory.
+///
+/// ```
+/// use sealwire_core::chat::{ChatAccumulator, ChatChunk};
+/// use sealwire_memlock::{Policy, SecureMemory};
+///
+/// let memory = SecureMemory::new(Policy::BestEffort);
+/// let mut answer = ChatAccumulator::new(&memory);
+/// for data in [
+///     r#"{"choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hel"}}]}"#,
+///     r#"{"choices": [{"index": 0, "delta": {"content": "lo"}}]}"#,
+///     r#"{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}"#,
+/// ] {
+///     answer.push(&ChatChunk::parse(data)?)?;
+/// }
+/// assert!(answer.is_finished());
+/// assert_eq!(answer.choices()[0].content(), Some("Hello"));
+/// # Ok::<(), sealwire_core::chat::ChatError>(())
+/// ```
+pub struct ChatAccumulator {
+    texts: Texts,
+    id: Option<SecureString>,
+    model: Option<SecureString>,
+    choices: Vec<AccumulatedChoice>,
+    usage: Option<Usage>,
+    failure: Option<ChatError>,
+}
+
+impl ChatAccumulator {
+    /// The limit of [`ChatAccumulator::new`]: 64 MiB of text.
+    pub const DEFAULT_LIMIT: usize = 64 << 20;
+
+    /// An empty answer in `memory`.
+    #[must_use]
+    pub fn new(memory: &SecureMemory) -> Self {
+        Self::with_limit(memory, Self::DEFAULT_LIMIT)
+    }
+
+    /// An empty answer that takes at most `limit` bytes of text.
+    #[must_use]
+    pub fn with_limit(memory: &SecureMemory, limit: usize) -> Self {
+        Self {
+            texts: Texts {
+                memory: memory.clone(),
+                limit,
+                held: 0,
+            },
+            id: None,
+            model: None,
+            choices: Vec::new(),
+            usage: None,
+            failure: None,
+        }
+    }
+
+    /// Adds a chunk. One that tells of an error ([`ChatChunk::error`]) adds nothing: look for that first.
+    ///
+    /// # Errors
+    /// [`ChatError::TooLarge`] and [`ChatError::Memory`]. An answer with a hole is none, so the first error stays.
+    pub fn push(&mut self, chunk: &ChatChunk<'_>) -> Result<(), ChatError> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        self.fold(chunk)
+            .inspect_err(|error| self.failure = Some(error.clone()))
+    }
+
+    fn fold(&mut self, chunk: &ChatChunk<'_>) -> Result<(), ChatError> {
+        self.texts.set(&mut self.id, chunk.id())?;
+        self.texts.set(&mut self.model, chunk.model())?;
+        for choice in chunk.choices() {
+            let index = choice.index();
+            let at = find_or_push(
+                &mut self.choices,
+                |known| known.index == index,
+                || AccumulatedChoice::new(index),
+            )?;
+            self.choices[at].fold(&choice, &mut self.texts)?;
+        }
+        // Some servers count in every chunk: the last count is the whole one.
+        self.usage = chunk.usage().or(self.usage);
+        Ok(())
+    }
+
+    /// The answer's id.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_ref().map(SecureString::expose)
+    }
+
+    /// The model that answered.
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_ref().map(SecureString::expose)
+    }
+
+    /// The choices, in the order in which they first appeared.
+    pub fn choices(&self) -> &[AccumulatedChoice] {
+        &self.choices
+    }
+
+    /// What the answer cost, if the server told.
+    pub const fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// Whether there is a choice, and every choice has ended.
+    pub fn is_finished(&self) -> bool {
+        let mut choices = self.choices.iter();
+        !self.choices.is_empty() && choices.all(|choice| choice.finish_reason.is_some())
+    }
+}
+
+/// One of the answers.
+pub struct AccumulatedChoice {
+    index: u64,
+    role: Option<SecureString>,
+    content: Option<SecureString>,
+    refusal: Option<SecureString>,
+    reasoning_content: Option<SecureString>,
+    tool_calls: Vec<AccumulatedToolCall>,
+    finish_reason: Option<SecureString>,
+}
+
+impl AccumulatedChoice {
+    const fn new(index: u64) -> Self {
+        Self {
+            index,
+            role: None,
+            content: None,
+            refusal: None,
+            reasoning_content: None,
+            tool_calls: Vec::new(),
+            finish_reason: None,
+        }
+    }
+
+    fn fold(&mut self, choice: &ChunkChoice<'_>, texts: &mut Texts) -> Result<(), ChatError> {
+        texts.set(&mut self.finish_reason, choice.finish_reason())?;
+        let Some(delta) = choice.delta() else {
+            return Ok(());
+        };
+        texts.set(&mut self.role, delta.role())?;
+        texts.append(&mut self.content, delta.content())?;
+        texts.append(&mut self.refusal, delta.refusal())?;
+        texts.append(&mut self.reasoning_content, delta.reasoning_content())?;
+        for call in delta.tool_calls() {
+            let at = self.tool_call(&call)?;
+            let known = &mut self.tool_calls[at];
+            texts.set(&mut known.id, call.id())?;
+            texts.set(&mut known.kind, call.kind())?;
+            texts.set(&mut known.name, call.name())?;
+            texts.append(&mut known.arguments, call.arguments())?;
+        }
+        Ok(())
+    }
+
+    /// Which tool call this piece belongs to. Without an index, a piece with an id begins a call of its own, and any
+    /// other goes on with the last one.
+    fn tool_call(&mut self, call: &DeltaToolCall<'_>) -> Result<usize, ChatError> {
+        let index = call.index();
+        let last = self.tool_calls.len().checked_sub(1);
+        if let (None, None, Some(last)) = (index, call.id(), last) {
+            return Ok(last);
+        }
+        find_or_push(
+            &mut self.tool_calls,
+            |known| index.is_some() && known.index == index,
+            || AccumulatedToolCall::new(index),
+        )
+    }
+
+    /// Which of the answers.
+    pub const fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// Who speaks: `assistant`.
+    pub fn role(&self) -> Option<&str> {
+        self.role.as_ref().map(SecureString::expose)
+    }
+
+    /// The text of the answer.
+    pub fn content(&self) -> Option<&str> {
+        self.content.as_ref().map(SecureString::expose)
+    }
+
+    /// What the model said instead of an answer.
+    pub fn refusal(&self) -> Option<&str> {
+        self.refusal.as_ref().map(SecureString::expose)
+    }
+
+    /// What the model thought, where the server told.
+    pub fn reasoning_content(&self) -> Option<&str> {
+        self.reasoning_content.as_ref().map(SecureString::expose)
+    }
+
+    /// The tools it calls.
+    pub fn tool_calls(&self) -> &[AccumulatedToolCall] {
+        &self.tool_calls
+    }
+
+    /// Why the answer ended, once it has.
+    pub fn finish_reason(&self) -> Option<&str> {
+        self.finish_reason.as_ref().map(SecureString::expose)
+    }
+
+    /// The choice as a message, to go on with the conversation. It borrows every text.
+    #[must_use]
+    pub fn to_message(&self) -> Message<'_> {
+        let mut message = Message::new(Role::Assistant);
+        if let Some(content) = self.content() {
+            message = message.content(content);
+        }
+        if let Some(refusal) = self.refusal() {
+            message = message.refusal(refusal);
+        }
+        self.tool_calls.iter().fold(message, |message, call| {
+            let (id, name) = (call.id().unwrap_or(""), call.name().unwrap_or(""));
+            message.tool_call(match call.kind() {
+                Some("custom") => ToolCall::custom(id, name, call.arguments()),
+                _ => ToolCall::function(id, name, call.arguments()),
+            })
+        })
+    }
+}
+
+/// A call of a tool.
+pub struct AccumulatedToolCall {
+    index: Option<u64>,
+    id: Option<SecureString>,
+    kind: Option<SecureString>,
+    name: Option<SecureString>,
+    arguments: Option<SecureString>,
+}
+
+impl AccumulatedToolCall {
+    const fn new(index: Option<u64>) -> Self {
+        Self {
+            index,
+            id: None,
+            kind: None,
+            name: None,
+            arguments: None,
+        }
+    }
+
+    /// What the result has to refer to.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_ref().map(SecureString::expose)
+    }
+
+    /// `function` or `custom`.
+    pub fn kind(&self) -> Option<&str> {
+        self.kind.as_ref().map(SecureString::expose)
+    }
+
+    /// The name of the function or custom tool.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_ref().map(SecureString::expose)
+    }
+
+    /// The arguments of a function: JSON, as the model wrote it, which need not be valid. The input of a custom tool.
+    pub fn arguments(&self) -> &str {
+        self.arguments.as_ref().map_or("", SecureString::expose)
+    }
+}
+
+/// Where texts are kept, and how much of them may still come.
+struct Texts {
+    memory: SecureMemory,
+    limit: usize,
+    held: usize,
+}
+
+impl Texts {
+    /// Ids, names and other words: the first that is not empty stands, for some servers repeat them in every chunk.
+    fn set(
+        &mut self,
+        target: &mut Option<SecureString>,
+        text: Option<JsonStr<'_>>,
+    ) -> Result<(), ChatError> {
+        match text {
+            Some(text) if target.is_none() && !text.is_empty() => self.append(target, Some(text)),
+            _ => Ok(()),
+        }
+    }
+
+    fn append(
+        &mut self,
+        target: &mut Option<SecureString>,
+        text: Option<JsonStr<'_>>,
+    ) -> Result<(), ChatError> {
+        let Some(text) = text else {
+            return Ok(());
+        };
+        let held = self.held.saturating_add(text.len());
+        if held > self.limit {
+            return Err(ChatError::TooLarge { limit: self.limit });
+        }
+        self.held = held;
+        text.append_to(target.get_or_insert_with(|| self.memory.string()))
+    }
+}
+
+/// The index is the server's and only compared, never used to size anything.
+fn find_or_push<T>(
+    entries: &mut Vec<T>,
+    is_it: impl Fn(&T) -> bool,
+    new: impl FnOnce() -> T,
+) -> Result<usize, ChatError> {
+    if let Some(at) = entries.iter().position(is_it) {
+        return Ok(at);
+    }
+    if entries.len() == MAX_ENTRIES {
+        return Err(ChatError::TooLarge { limit: MAX_ENTRIES });
+    }
+    entries.push(new());
+    Ok(entries.len() - 1)
+}
+
+/// `Debug` that shows no content.
+macro_rules! redact {
+    ($($name:ident),*) => {
+        $(impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "([REDACTED])"))
+            }
+        })*
+    };
+}
+redact!(ChatAccumulator, AccumulatedChoice, AccumulatedToolCall);

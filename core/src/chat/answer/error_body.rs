@@ -1,0 +1,102 @@
+//! What a server says instead of an answer.
+
+use core::fmt;
+
+use sealwire_memlock::{SecureBytes, SecureString};
+
+use super::shape::member;
+use super::view;
+use crate::chat::ChatError;
+use crate::chat::json::{Json, JsonStr};
+
+/// A body that tells of an error. It owns the body, in secure memory: error messages quote prompts.
+///
+/// ```
+/// use sealwire_core::chat::ErrorBody;
+/// use sealwire_memlock::{Policy, SecureMemory};
+///
+/// let memory = SecureMemory::new(Policy::BestEffort);
+/// let body = memory.copy_from(br#"{"error": {"message": "no such model", "type": "invalid_request_error"}}"#)?;
+/// let body = ErrorBody::parse(body)?;
+/// let error = body.error().expect("an error");
+/// assert!(error.kind().is_some_and(|kind| kind == "invalid_request_error"));
+/// assert!(error.message().is_some_and(|message| message == "no such model"));
+/// # Ok::<(), sealwire_core::chat::ChatError>(())
+/// ```
+pub struct ErrorBody {
+    body: SecureString,
+}
+
+impl ErrorBody {
+    /// Checks that `body` is JSON and takes it.
+    ///
+    /// # Errors
+    /// [`ChatError::InvalidUtf8`] and [`ChatError::Json`]: what comes in place of an answer is often a page of HTML.
+    pub fn parse(body: SecureBytes) -> Result<Self, ChatError> {
+        Json::from_bytes(body.expose())?;
+        match SecureString::from_utf8(body) {
+            Ok(body) => Ok(Self { body }),
+            // `from_bytes` has just found it to be UTF-8.
+            Err(_) => Err(ChatError::InvalidUtf8 { offset: 0 }),
+        }
+    }
+
+    /// The whole body.
+    pub fn as_json(&self) -> Json<'_> {
+        Json::checked(self.body.expose())
+    }
+
+    /// The error, if the body tells of one in any of the known ways.
+    pub fn error(&self) -> Option<ApiError<'_>> {
+        ApiError::find(self.as_json())
+    }
+}
+
+impl fmt::Debug for ErrorBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ErrorBody([REDACTED])")
+    }
+}
+
+/// An error a server tells of. Servers differ, so a member of another type than expected counts as absent.
+#[derive(Clone, Copy)]
+pub struct ApiError<'a> {
+    json: Json<'a>,
+}
+
+impl<'a> ApiError<'a> {
+    /// Finds the error in a body: `{"error": {...}}` as OpenAI has it, `{"error": "..."}`, `{"detail": ...}` of
+    /// FastAPI, and `{"object": "error", ...}` of vLLM.
+    pub(super) fn find(body: Json<'a>) -> Option<Self> {
+        let is_error = |object: &Json<'_>| {
+            let kind = member(*object, "object").and_then(Json::as_str);
+            kind.is_some_and(|kind| kind == "error")
+        };
+        let json = member(body, "error")
+            .or_else(|| member(body, "detail"))
+            .or_else(|| Some(body).filter(is_error))?;
+        Some(Self { json })
+    }
+
+    /// What went wrong, in words.
+    pub fn message(&self) -> Option<JsonStr<'a>> {
+        self.json.as_str().or_else(|| self.string("message"))
+    }
+
+    /// The class of error, such as `invalid_request_error`.
+    pub fn kind(&self) -> Option<JsonStr<'a>> {
+        self.string("type")
+    }
+
+    /// A code, such as `"model_not_found"`, or the HTTP status as a number.
+    pub fn code(&self) -> Option<Json<'a>> {
+        self.raw("code")
+    }
+
+    /// The member of the request that is at fault.
+    pub fn param(&self) -> Option<JsonStr<'a>> {
+        self.string("param")
+    }
+}
+
+view!(ApiError);

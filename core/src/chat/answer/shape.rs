@@ -1,0 +1,97 @@
+//! The types that known members of an answer must have, as tables.
+//!
+//! An answer is accepted or refused whole: once checked against its table, reading it cannot fail, and no member can be
+//! read in two ways. Members without an entry may be anything.
+
+use crate::chat::ChatError;
+use crate::chat::json::Json;
+
+/// The known members of an object.
+pub(in crate::chat) type Members = &'static [(&'static str, Shape)];
+
+/// What a member must be; `null` is always taken for absence.
+#[derive(Clone, Copy)]
+pub(in crate::chat) enum Shape {
+    String,
+    /// Mostly a string; some servers send an array of parts.
+    StringOrArray,
+    Unsigned,
+    Array,
+    Object(Members),
+    ArrayOf(Members),
+}
+
+impl Shape {
+    fn expected(self) -> &'static str {
+        match self {
+            Self::String => "a string",
+            Self::StringOrArray => "a string or an array",
+            Self::Unsigned => "a whole number",
+            Self::Array | Self::ArrayOf(_) => "an array",
+            Self::Object(_) => "an object",
+        }
+    }
+
+    fn admits(self, value: Json<'_>) -> bool {
+        match self {
+            Self::String => value.as_str().is_some(),
+            Self::StringOrArray => value.as_str().is_some() || value.is_array(),
+            Self::Unsigned => value.as_u64().is_some(),
+            Self::Array | Self::ArrayOf(_) => value.is_array(),
+            Self::Object(_) => value.is_object(),
+        }
+    }
+}
+
+/// Checks one object, named `member` in errors. It recurses as deep as the tables are nested, whatever the answer.
+pub(in crate::chat) fn check(
+    member: &'static str,
+    object: Json<'_>,
+    members: Members,
+) -> Result<(), ChatError> {
+    if !object.is_object() {
+        return Err(ChatError::Unexpected {
+            member,
+            expected: "an object",
+            offset: object.offset(),
+        });
+    }
+    // One bit for each entry: no table has more than a dozen.
+    let mut seen = 0_u32;
+    for (key, value) in object.members() {
+        let Some(at) = members.iter().position(|(name, _)| key == *name) else {
+            continue;
+        };
+        let (member, shape) = members[at];
+        if seen & 1 << at != 0 {
+            return Err(ChatError::Duplicate { member });
+        }
+        seen |= 1 << at;
+        if !value.is_null() {
+            check_value(member, value, shape)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_value(member: &'static str, value: Json<'_>, shape: Shape) -> Result<(), ChatError> {
+    if !shape.admits(value) {
+        return Err(ChatError::Unexpected {
+            member,
+            expected: shape.expected(),
+            offset: value.offset(),
+        });
+    }
+    match shape {
+        Shape::Object(members) => check(member, value, members),
+        Shape::ArrayOf(members) => value
+            .items()
+            .try_for_each(|item| check(member, item, members)),
+        _ => Ok(()),
+    }
+}
+
+/// A member that is there and not `null`.
+pub(in crate::chat) fn member<'a>(object: Json<'a>, name: &str) -> Option<Json<'a>> {
+    object.get(name).filter(|value| !value.is_null())
+}

@@ -1,0 +1,278 @@
+//! Whole answers and error bodies.
+
+use sealwire_core::chat::json::{Json, JsonStr};
+use sealwire_core::chat::{ChatCompletion, ChatError, ErrorBody, JsonFault};
+use sealwire_memlock::{Policy, SecureBytes, SecureMemory};
+
+const MEMORY: SecureMemory = SecureMemory::new(Policy::BestEffort);
+
+const ANSWER: &str = r#" {
+  "id": "chatcmpl-1", "object": "chat.completion", "created": 1700000000, "model": "m\u002d1",
+  "choices": [
+    {"index": 0, "message": {
+        "role": "assistant", "content": "caf\u00e9 \"\ud83d\ude00\"\n", "refusal": null,
+        "reasoning_content": "hm", "annotations": [{"type": "url_citation"}],
+        "tool_calls": [
+          {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}},
+          {"id": "call_2", "type": "custom", "custom": {"name": "t", "input": "in"}}
+        ]},
+     "logprobs": {"content": []}, "finish_reason": "tool_calls"},
+    {"index": 1, "message": {"role": "assistant", "content": null, "refusal": "no"}, "finish_reason": "stop"}
+  ],
+  "usage": {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12,
+    "prompt_tokens_details": {"cached_tokens": 3, "audio_tokens": 1},
+    "completion_tokens_details": {"reasoning_tokens": 2, "audio_tokens": 4,
+      "accepted_prediction_tokens": 6, "rejected_prediction_tokens": 8}},
+  "service_tier": "default", "system_fingerprint": "fp", "x_unknown": [1, 2]
+} "#;
+
+fn secure(text: &str) -> SecureBytes {
+    MEMORY.copy_from(text.as_bytes()).expect("memory")
+}
+
+fn parse(text: &str) -> Result<ChatCompletion, ChatError> {
+    ChatCompletion::parse(secure(text))
+}
+
+/// Asserts what a string means.
+#[track_caller]
+fn assert_text(text: Option<JsonStr<'_>>, expected: &str) {
+    let text = text.expect("a string").to_secure(&MEMORY).expect("memory");
+    assert_eq!(text.expose(), expected);
+}
+
+#[test]
+fn a_whole_answer_is_read() {
+    let answer = parse(ANSWER).expect("an answer");
+    assert_text(answer.id(), "chatcmpl-1");
+    assert_text(answer.model(), "m-1");
+    assert_text(answer.service_tier(), "default");
+    assert_text(answer.system_fingerprint(), "fp");
+    assert_eq!(answer.created(), Some(1_700_000_000));
+    assert_eq!(
+        answer.raw("x_unknown").map(|json| json.items().count()),
+        Some(2)
+    );
+
+    let [first, second] = answer.choices().collect::<Vec<_>>()[..] else {
+        panic!("two choices");
+    };
+    assert_eq!((first.index(), second.index()), (0, 1));
+    assert_text(first.finish_reason(), "tool_calls");
+    assert!(first.logprobs().is_some_and(Json::is_object));
+    assert!(second.logprobs().is_none());
+
+    let message = first.message();
+    assert_text(message.role(), "assistant");
+    assert_text(message.content(), "café \"😀\"\n");
+    assert_eq!(message.content().and_then(JsonStr::as_plain), None);
+    assert_eq!(
+        message.reasoning_content().and_then(JsonStr::as_plain),
+        Some("hm")
+    );
+    assert!(message.refusal().is_none());
+    assert!(message.annotations().is_some_and(Json::is_array));
+    let [function, custom] = message.tool_calls().collect::<Vec<_>>()[..] else {
+        panic!("two calls");
+    };
+    assert_text(function.id(), "call_1");
+    assert_text(function.kind(), "function");
+    assert_text(function.name(), "f");
+    assert_text(function.arguments(), r#"{"a":1}"#);
+    assert_text(custom.kind(), "custom");
+    assert_text(custom.name(), "t");
+    assert_text(custom.arguments(), "in");
+
+    assert!(second.message().content().is_none());
+    assert_text(second.message().refusal(), "no");
+
+    let usage = answer.usage().expect("a usage");
+    assert_eq!(
+        (
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            usage.total_tokens
+        ),
+        (5, 7, 12)
+    );
+    assert_eq!((usage.cached_tokens, usage.prompt_audio_tokens), (3, 1));
+    assert_eq!(
+        (usage.reasoning_tokens, usage.completion_audio_tokens),
+        (2, 4)
+    );
+    assert_eq!(
+        (
+            usage.accepted_prediction_tokens,
+            usage.rejected_prediction_tokens
+        ),
+        (6, 8)
+    );
+
+    assert_eq!(answer.into_body().expose(), ANSWER.as_bytes());
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    let whole = ANSWER.trim_end();
+    for end in 0..whole.len() {
+        match parse(&whole[..end]) {
+            Err(ChatError::Json { offset, .. }) => assert!(offset <= end),
+            other => panic!("{other:?} at {end}"),
+        }
+    }
+}
+
+/// Whatever a body says: it is refused, or all of it can be read.
+#[test]
+fn every_changed_byte_is_refused_or_read() {
+    for at in 0..ANSWER.len() {
+        for byte in [
+            0, b' ', b'"', b'\\', b'{', b'}', b'[', b']', b',', b':', b'1', b'u', 0x80,
+        ] {
+            let mut bytes = ANSWER.as_bytes().to_vec();
+            bytes[at] = byte;
+            let body = MEMORY.copy_from(&bytes).expect("memory");
+            if let Ok(answer) = ChatCompletion::parse(body) {
+                for choice in answer.choices() {
+                    let message = choice.message();
+                    let _ = (choice.index(), choice.finish_reason());
+                    let content = message.content().map(|content| content.to_secure(&MEMORY));
+                    assert!(!matches!(content, Some(Err(_))));
+                    for call in message.tool_calls() {
+                        let _ = (call.name(), call.arguments().map(JsonStr::len));
+                    }
+                }
+                let _ = answer.usage();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_server_may_leave_out_what_it_does_not_know() {
+    let answer = parse(r#"{"choices":[{"message":{"content":""}}]}"#).expect("an answer");
+    let choice = answer.choices().next().expect("a choice");
+    assert_eq!(choice.index(), 0);
+    assert!(choice.finish_reason().is_none());
+    assert!(choice.message().content().is_some_and(JsonStr::is_empty));
+    assert_eq!(choice.message().tool_calls().count(), 0);
+    assert!(answer.usage().is_none());
+
+    let parts = r#"{"choices":[{"message":{"content":[{"type":"text","text":"t"}]}}]}"#;
+    let answer = parse(parts).expect("an answer");
+    let message = answer.choices().next().expect("a choice").message();
+    assert!(message.content().is_none());
+    assert!(message.raw("content").is_some_and(Json::is_array));
+}
+
+#[test]
+fn what_is_no_answer_is_refused() {
+    let missing = |member| ChatError::Missing { member };
+    let duplicate = |member| ChatError::Duplicate { member };
+    let unexpected = |member, expected, offset| ChatError::Unexpected {
+        member,
+        expected,
+        offset,
+    };
+    for (body, error) in [
+        ("[]", unexpected("body", "an object", 0)),
+        ("{}", missing("choices")),
+        (r#"{"choices":null}"#, missing("choices")),
+        (r#"{"error":{"message":"SECRET"}}"#, missing("choices")),
+        (r#"{"choices":[{}]}"#, missing("message")),
+        (r#"{"choices":{}}"#, unexpected("choices", "an array", 11)),
+        (r#"{"choices":[1]}"#, unexpected("choices", "an object", 12)),
+        (
+            r#"{"choices":[null]}"#,
+            unexpected("choices", "an object", 12),
+        ),
+        (
+            r#"{"choices":[{"message":"SECRET"}]}"#,
+            unexpected("message", "an object", 23),
+        ),
+        (
+            r#"{"choices":[{"message":{"content":1}}]}"#,
+            unexpected("content", "a string or an array", 34),
+        ),
+        (
+            r#"{"choices":[{"message":{"tool_calls":[{"function":{"arguments":{}}}]}}]}"#,
+            unexpected("arguments", "a string", 63),
+        ),
+        (
+            r#"{"choices":[],"usage":{"prompt_tokens":-1}}"#,
+            unexpected("prompt_tokens", "a whole number", 39),
+        ),
+        (r#"{"choices":[],"id":1}"#, unexpected("id", "a string", 19)),
+        (r#"{"choices":[],"choices":[]}"#, duplicate("choices")),
+        (r#"{"choices":[],"choices":null}"#, duplicate("choices")),
+        (r#"{"choices":[],"ch\u006fices":[]}"#, duplicate("choices")),
+        (
+            r#"{"choices":[{"message":{"content":"a","content":"SECRET"}}]}"#,
+            duplicate("content"),
+        ),
+    ] {
+        let found = parse(body).expect_err(body);
+        assert_eq!(found, error, "{body}");
+        assert!(!format!("{found} {found:?}").contains("SECRET"));
+    }
+    let nul = ChatError::Json {
+        fault: JsonFault::LoneSurrogate,
+        offset: 35,
+    };
+    let body = r#"{"choices":[{"message":{"content":"\ud83d"}}]}"#;
+    assert_eq!(parse(body).err(), Some(nul));
+}
+
+#[test]
+fn errors_of_every_kind_of_server() {
+    for (body, message) in [
+        (
+            r#"{"error":{"message":"m","type":"t","code":"c","param":"p"}}"#,
+            "m",
+        ),
+        (r#"{"error":"m"}"#, "m"),
+        (r#"{"detail":"m"}"#, "m"),
+        (r#"{"detail":{"message":"m"}}"#, "m"),
+        (
+            r#"{"object":"error","message":"m","type":"t","param":null,"code":400}"#,
+            "m",
+        ),
+    ] {
+        let body = ErrorBody::parse(secure(body)).expect("JSON");
+        assert_text(body.error().expect("an error").message(), message);
+    }
+
+    let body = r#"{"error":{"message":"m","type":"t","code":429,"param":"p"}}"#;
+    let body = ErrorBody::parse(secure(body)).expect("JSON");
+    let error = body.error().expect("an error");
+    assert_text(error.kind(), "t");
+    assert_text(error.param(), "p");
+    assert_eq!(error.code().and_then(Json::as_u64), Some(429));
+
+    let body = r#"{"detail":[{"loc":["body","messages"],"msg":"field required"}]}"#;
+    let body = ErrorBody::parse(secure(body)).expect("JSON");
+    let error = body.error().expect("an error");
+    assert!(error.message().is_none());
+    assert!(error.as_json().is_array());
+
+    for none in ["{}", r#"{"error":null}"#, "[]", r#"{"object":"list"}"#] {
+        let body = ErrorBody::parse(secure(none)).expect("JSON");
+        assert!(body.error().is_none(), "{none}");
+    }
+    assert!(ErrorBody::parse(secure("<html>502</html>")).is_err());
+}
+
+#[test]
+fn debug_shows_no_content() {
+    let answer = parse(&ANSWER.replace("caf", "SECRET")).expect("an answer");
+    let choice = answer.choices().next().expect("a choice");
+    let call = choice.message().tool_calls().next();
+    let body = ErrorBody::parse(secure(r#"{"error":{"message":"SECRET"}}"#)).expect("JSON");
+    let error = body.error();
+    let shown = format!(
+        "{answer:?} {choice:?} {:?} {call:?} {body:?} {error:?}",
+        choice.message()
+    );
+    assert!(!shown.contains("SECRET"), "{shown}");
+    assert_eq!(shown.matches("[REDACTED]").count(), 6);
+}

@@ -1,0 +1,271 @@
+"""Tests of the Python peer: python -m unittest, run from this folder.
+
+SEALWIRE_HPKE_VECTORS may name a JSON file in the format of the test vectors of RFC 9180 or of
+draft-ietf-hpke-pq; its base-mode vectors of the two KEMs are then checked as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import threading
+import unittest
+from pathlib import Path
+
+from sealwire_peer import cobs, frames, hpke, make, vectors
+from sealwire_peer.client import Client, GatewaySaid
+from sealwire_peer.errors import Malformed, Refused, TooLarge, Truncated, Undecryptable, Untrusted
+from sealwire_peer.exchange import ClientExchange, GatewayExchange, ResponseReceiver
+from sealwire_peer.heads import ResponseHead
+from sealwire_peer.sealing import HYBRID_SUITE, P256_SUITE
+from sealwire_peer.server import CHAT, Server, new_gateway
+
+VECTORS = Path(__file__).parent.parent / "vectors"
+CHAT_BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "one two"}]}).encode()
+
+
+class Hpke(unittest.TestCase):
+    def test_rfc_9180_a_3_1(self) -> None:
+        recipient = hpke.derive_key_pair(
+            hpke.P256, bytes.fromhex("668b37171f1072f3cf12ea8a236a45df23fc13b82af3609ad1e354f6ef817550")
+        )
+        self.assertEqual(
+            recipient.public.hex(),
+            "04fe8c19ce0905191ebc298a9245792531f26f0cece2460639e8bc39cb7f706a82"
+            "6a779b4cf969b8a0e539c7f62fb3d30ad6aa8f80e30f1d128aafd68a2ce72ea0",
+        )
+        shared, enc = hpke.encap(
+            hpke.P256,
+            recipient.public,
+            bytes.fromhex("4270e54ffd08d79d5928020af4686d8f6b7d35dbe470265f1f5aa22816ce860e"),
+        )
+        self.assertEqual(
+            enc.hex(),
+            "04a92719c6195d5085104f469a8b9814d5838ff72b60501e2c4466e5e67b325ac9"
+            "8536d7b61a1af4b78e5b7f951c0900be863c403ce65c9bfcb9382657222d18c4",
+        )
+        self.assertEqual(shared.hex(), "c0d26aeab536609a572b07695d933b589dcf363ff9d93c93adea537aeabb8cb8")
+        self.assertEqual(recipient.decap(enc), shared)
+        info = bytes.fromhex("4f6465206f6e2061204772656369616e2055726e")
+        context = hpke.key_schedule(hpke.P256, 1, 1, shared, info)
+        exports = {
+            b"": "5e9bc3d236e1911d95e65b576a8a86d478fb827e8bdfe77b741b289890490d4d",
+            b"\0": "6cff87658931bda83dc857e6353efe4987a201b849658d9b047aab4cf216e796",
+            b"TestContext": "d8f1ea7942adbba7412c6d431c62d01371ea476b823eb697e1f6e6cae1dab85a",
+        }
+        for label, value in exports.items():
+            self.assertEqual(context.export(label, 32).hex(), value)
+
+    @unittest.skipUnless("SEALWIRE_HPKE_VECTORS" in os.environ, "SEALWIRE_HPKE_VECTORS is not set")
+    def test_vectors_of_the_drafts(self) -> None:
+        checked = 0
+        for vector in json.loads(Path(os.environ["SEALWIRE_HPKE_VECTORS"]).read_text()):
+            if vector["mode"] != 0 or vector["kem_id"] not in hpke.KEMS or vector["kdf_id"] != 1:
+                continue
+            private = hpke.derive_key_pair(vector["kem_id"], bytes.fromhex(vector["ikmR"]))
+            self.assertEqual(private.public.hex(), vector["pkRm"])
+            shared = private.decap(bytes.fromhex(vector["enc"]))
+            info = bytes.fromhex(vector["info"])
+            context = hpke.key_schedule(vector["kem_id"], 1, vector["aead_id"], shared, info)
+            for export in vector.get("exports", []):
+                value = context.export(bytes.fromhex(export["exporter_context"]), export["L"])
+                self.assertEqual(value.hex(), export["exported_value"])
+            checked += 1
+        self.assertGreater(checked, 0)
+
+    def test_hybrid_agrees_with_itself(self) -> None:
+        private = hpke.generate_key_pair(hpke.MLKEM768_P256)
+        shared, enc = hpke.encap(hpke.MLKEM768_P256, private.public)
+        self.assertEqual((len(private.public), len(enc)), (1249, 1153))
+        self.assertEqual(private.decap(enc), shared)
+        changed = bytes([enc[0] ^ 1]) + enc[1:]
+        self.assertNotEqual(private.decap(changed), shared)
+        with self.assertRaises(hpke.KemError):
+            private.decap(enc[:-1] + bytes([enc[-1] ^ 1]))
+
+
+class Layout(unittest.TestCase):
+    def test_padme(self) -> None:
+        known = {1: 1, 2: 2, 7: 7, 9: 10, 100: 104, 1000: 1024, 1025: 1088, 1 << 20: 1 << 20}
+        for length, padded in known.items():
+            self.assertEqual(frames.padme(length), padded)
+        for length in range(1, 5000):
+            padded = frames.padme(length)
+            self.assertLessEqual(length, padded)
+            self.assertLessEqual(padded, length * 1.13)
+            self.assertEqual(frames.padme(padded), padded)
+
+    def test_whole_is_padded_to_a_padme_length(self) -> None:
+        for length in (0, 1, 900, 2004, 33_000, 65_537, 1_000_000):
+            for limit in (1024, 16_404):
+                layout = frames.whole(bytes(120), bytes(length), limit)
+                total = sum(plain.size for plain in layout)
+                bare = sum(plain.size for plain in frames.plain_frames(bytes(120), bytes(length), limit))
+                self.assertEqual(total, frames.padme(bare))
+                self.assertTrue(all(plain.size <= limit for plain in layout))
+
+    def test_streams_are_uniform(self) -> None:
+        uniform = frames.Uniform(16_404)
+        layout = [uniform.head(bytes(40), 16_404)]
+        for length in (1, 1002, 1003, 5000):
+            layout += uniform.piece(bytes(length))
+        layout += uniform.last(frames.END, b"")
+        self.assertEqual({plain.size for plain in layout}, {1024})
+        self.assertEqual(len(layout), frames.padme(len(layout)))
+
+    def test_cobs(self) -> None:
+        dice = random.Random(1)
+        for length in [*range(520), 1000, 70_000]:
+            for data in (dice.randbytes(length), bytes(length), b"\1" * length):
+                packet = cobs.encode(data)
+                self.assertEqual(packet.index(0), len(packet) - 1)
+                self.assertEqual(cobs.decode(packet[:-1]), data)
+
+
+class Vectors(unittest.TestCase):
+    def test_files(self) -> None:
+        if not VECTORS.is_dir():
+            self.skipTest("no vector files")
+        good, problems = vectors.check_directory(VECTORS)
+        self.assertEqual(problems, [])
+        self.assertGreater(good, 0)
+
+    def test_made_now(self) -> None:
+        for vector in make.all_vectors():
+            with self.subTest(vector["name"]):
+                vectors.check(vector)
+
+    def test_a_changed_vector_does_not_hold(self) -> None:
+        vector = make.exchanges()[0]
+        for name in ("request_key", "response_base", "info", "key_id", "enc", "ikm_ephemeral"):
+            value = vector[name]
+            changed = {**vector, name: value[:-1] + ("0" if value[-1] != "0" else "1")}
+            with self.assertRaises((vectors.Wrong, hpke.KemError), msg=name):
+                vectors.check(changed)
+
+
+class Exchanges(unittest.TestCase):
+    """Both ends, without HTTP."""
+
+    def setUp(self) -> None:
+        self.gateway, self.keys = new_gateway()
+
+    def client(self, kem: int = hpke.P256, body: bytes = CHAT_BODY, http: bool = True) -> ClientExchange:
+        held = next(key for key in self.gateway.keys if key.record.kem == kem)
+        head = make.request_head(time=self.gateway.clock())
+        suite = P256_SUITE if kem == hpke.P256 else HYBRID_SUITE
+        return ClientExchange(held.record, suite, head, body, http=http)
+
+    def test_every_changed_byte_is_noticed(self) -> None:
+        client = self.client(body=b"short")
+        answer = self._answer(client.request)
+        step = 7
+        for at in range(0, len(client.request), step):
+            changed = bytearray(client.request)
+            changed[at] ^= 0x40
+            end = GatewayExchange(self.gateway)
+            end.feed(bytes(changed))
+            end.finish()
+            self.assertIsNotNone(end.refusal, at)
+        for at in range(0, len(answer), step):
+            changed = bytearray(answer)
+            changed[at] ^= 0x40
+            receiver = self._fresh(client)
+            with self.assertRaises((Malformed, Truncated, TooLarge, Undecryptable), msg=str(at)):
+                receiver.receive(bytes(changed))
+
+    def _answer(self, request: bytes) -> bytes:
+        end = GatewayExchange(self.gateway)
+        end.feed(request)
+        end.finish()
+        assert end.head and not end.refusal
+        return end.writer().whole(ResponseHead(200, end.head.exchange_id), b"fine")
+
+    @staticmethod
+    def _fresh(client: ClientExchange) -> ResponseReceiver:
+        old = client.receiver
+        return ResponseReceiver(old._secrets, old._enc, old._exchange_id, old._max_frame)
+
+    def test_every_cut_is_noticed(self) -> None:
+        client = self.client()
+        answer = self._answer(client.request)
+        for at in range(len(answer)):
+            with self.assertRaises(Truncated):
+                self._fresh(client).receive(answer[:at])
+        done, body = self._fresh(client).receive(answer)
+        self.assertEqual((done.name, body), ("complete", b"fine"))
+
+    def test_random_bytes_never_do_anything_else(self) -> None:
+        dice = random.Random(2)
+        for _ in range(300):
+            noise = dice.randbytes(dice.randrange(200))
+            if dice.random() < 0.5:
+                noise = b"\x03\x00\x00\x50\x01\x00\x10\x00\x01\x00\x02" + noise
+            end = GatewayExchange(self.gateway)
+            end.feed(noise)
+            end.finish()
+            self.assertTrue(end.refusal and end.refusal.kind == "reject")
+
+    def test_cancel_on_a_stream(self) -> None:
+        client = self.client(http=False)
+        end = GatewayExchange(self.gateway, http=False)
+        end.feed(client.request)
+        self.assertTrue(end.ended and not end.refusal)
+        end.feed(client.cancel())
+        done, _ = client.receiver.receive(end.refuse())
+        self.assertEqual(done.name, "error:cancelled")
+
+
+class Http(unittest.TestCase):
+    def setUp(self) -> None:
+        self.gateway, keys = new_gateway()
+        self.server = Server(("127.0.0.1", 0), self.gateway, keys)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.base = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def tearDown(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def test_answers(self) -> None:
+        for suite in (P256_SUITE, HYBRID_SUITE):
+            for stream in (False, True):
+                request = {**json.loads(CHAT_BODY), "stream": stream}
+                client = Client(self.base, suite, self.server.pin)
+                head, *body = client.send("POST", CHAT, "application/json", json.dumps(request).encode())
+                assert isinstance(head, ResponseHead)
+                self.assertEqual(head.status, 200)
+                text = b"".join(piece for piece in body if isinstance(piece, bytes))
+                self.assertIn(b"[DONE]" if stream else b"one two", text)
+
+    def test_a_wrong_clock_is_set_right_once(self) -> None:
+        behind = Client(self.base, P256_SUITE, self.server.pin, clock=lambda: self.gateway.clock() - 400_000)
+        with self.assertRaises(Refused):  # to this client the record is not valid yet (TIME-1)
+            list(behind.send("POST", CHAT, None, CHAT_BODY))
+        ahead = Client(self.base, P256_SUITE, self.server.pin, clock=lambda: self.gateway.clock() + 400_000)
+        self.assertGreater(len(list(ahead.send("POST", CHAT, None, CHAT_BODY))), 1)
+        self.assertEqual(ahead.tries, 2)
+
+    def test_new_keys_are_fetched_once(self) -> None:
+        client = Client(self.base, P256_SUITE, self.server.pin)
+        list(client.send("POST", CHAT, None, CHAT_BODY))
+        self.gateway.keys.clear()
+        with self.assertRaises(GatewaySaid) as caught:
+            list(client.send("POST", CHAT, None, CHAT_BODY))
+        self.assertEqual(caught.exception.answer.name, "reject:suite")
+
+    def test_another_identity_stops_the_client(self) -> None:
+        pin = "sha256:" + hashlib.sha256(b"another").hexdigest()
+        with self.assertRaises(Untrusted):
+            list(Client(self.base, P256_SUITE, pin).send("POST", CHAT, None, CHAT_BODY))
+
+    def test_a_path_that_is_not_served(self) -> None:
+        with self.assertRaises(GatewaySaid) as caught:
+            list(Client(self.base, P256_SUITE, self.server.pin).send("GET", "/metrics", None, b""))
+        self.assertEqual(caught.exception.answer.name, "error:forbidden")
+
+
+if __name__ == "__main__":
+    unittest.main()

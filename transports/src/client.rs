@@ -1,0 +1,123 @@
+//! What every adapter's client shares: the state between sessions, and how a session begins.
+
+use std::sync::{Mutex, PoisonError};
+
+use sealwire_core::Suite;
+use sealwire_core::exchange::Request;
+use sealwire_core::session::{ClientSession, GatewayState, SessionConfig, SessionEvent, Trust};
+use sealwire_memlock::{SecureBytes, SecureMemory};
+
+use crate::answer::Metadata;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::Error;
+
+/// Where chats go, inside the sealed request.
+pub(crate) const CHAT_PATH: &str = "/v1/chat/completions";
+
+/// The client behind an adapter's.
+pub(crate) struct Client {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    gateway: Mutex<GatewayState>,
+}
+
+/// What an answer brings, in memory of its own.
+pub(crate) enum Event {
+    Head(Metadata),
+    Data(SecureBytes),
+    Complete,
+}
+
+impl Client {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            config,
+            clock: Clock::new(),
+            gateway: Mutex::default(),
+        }
+    }
+
+    pub(crate) const fn memory(&self) -> &SecureMemory {
+        &self.config.memory
+    }
+
+    /// A session for `request`, with the client's API key and tier if it has none of its own.
+    pub(crate) fn session(&self, mut request: Request) -> Result<ClientSession, Error> {
+        if let (None, Some(key)) = (&request.authorization, &self.config.authorization) {
+            request.authorization = Some(self.memory().copy_from(key.expose())?);
+        }
+        request.tier = request.tier.or(self.config.tier);
+        Ok(ClientSession::new(
+            self.memory(),
+            self.config.session,
+            self.gateway(),
+            request,
+            self.clock.now(),
+        ))
+    }
+
+    /// A session that gets as far as the keys, of a gateway of which nothing is known.
+    pub(crate) fn keys_session(&self) -> Result<ClientSession, Error> {
+        let config = SessionConfig {
+            trust: Trust::Ask,
+            ..self.config.session
+        };
+        let request = Request::new("GET", "/", self.memory().with_capacity(0)?);
+        let known = GatewayState::default();
+        let now = self.clock.now();
+        Ok(ClientSession::new(
+            self.memory(),
+            config,
+            known,
+            request,
+            now,
+        ))
+    }
+
+    /// What earlier sessions learned of the gateway.
+    pub(crate) fn gateway(&self) -> GatewayState {
+        // A panic elsewhere cannot have left it half written.
+        self.gateway
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Keeps what a session learned. `known` is what it began with: one that learned nothing must not put an old key back.
+    pub(crate) fn learn(&self, known: &mut GatewayState, session: &ClientSession) {
+        if known != session.gateway() {
+            known.clone_from(session.gateway());
+            *self.gateway.lock().unwrap_or_else(PoisonError::into_inner) = known.clone();
+        }
+    }
+
+    /// Answers a session that asks whether it may trust the gateway.
+    pub(crate) fn judge(&self, session: &mut ClientSession) {
+        let verifier = self.config.verifier.as_ref();
+        let trusted = session
+            .key_set()
+            .is_some_and(|set| verifier.is_some_and(|verifier| verifier(set)));
+        session.judge(self.clock.now(), trusted);
+    }
+}
+
+impl Event {
+    /// Copies what a session lends.
+    pub(crate) fn copy_from(
+        event: SessionEvent<'_>,
+        suite: Suite,
+        memory: &SecureMemory,
+    ) -> Result<Self, Error> {
+        Ok(match event {
+            SessionEvent::Head(head) => Self::Head(Metadata::new(&head, suite)),
+            SessionEvent::Data(data) => Self::Data(memory.copy_from(data)?),
+            _ => Self::Complete,
+        })
+    }
+}
+
+/// Seconds of a `retry-after` field. The form with a date is not understood: it would need a calendar.
+pub(crate) fn retry_after(value: &str) -> Option<u32> {
+    value.trim().parse().ok()
+}

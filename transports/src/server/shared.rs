@@ -1,0 +1,201 @@
+//! The gateway behind every adapter's: keys, replay protection, and the order of things.
+
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use getrandom::SysRng;
+use sealwire_core::exchange::{ServerContext, ServerEvent, ServerExchange, ServerOptions};
+use sealwire_core::head::{
+    Direction, EXCHANGE_ID_LEN, HeadersBuilder, MemoryProtection, RequestHead, ResponseHead,
+};
+use sealwire_core::keys::{KeyRing, KeySet};
+use sealwire_core::padding::Padding;
+use sealwire_core::replay::ReplayStore;
+use sealwire_core::{Error as CoreError, ErrorCode, UnixTime};
+use sealwire_memlock::SecureMemory;
+
+use super::runs::Runs;
+use super::sealed::Sealed;
+use super::{GatewayConfig, Handler, Reply, ReplyBody, lock};
+use crate::clock::unix_now;
+use crate::error::Error;
+
+/// Bytes on the wire of each frame of a streamed answer.
+const STREAM_FRAME: usize = 1024;
+/// Bytes of header fields that fit a head of that size, whatever else is in it.
+const HEADERS_ROOM: usize = 512;
+
+/// The gateway behind an adapter's.
+pub(crate) struct Shared<H> {
+    handler: H,
+    memory: SecureMemory,
+    options: ServerOptions,
+    pub(crate) keys_path: String,
+    pub(crate) send_path: String,
+    pub(crate) request_deadline: Duration,
+    keys: RwLock<KeyRing>,
+    replay: Mutex<Box<dyn ReplayStore + Send>>,
+    runs: Runs,
+}
+
+impl<H: Handler> Shared<H> {
+    pub(crate) fn new(config: GatewayConfig, keys: KeyRing, handler: H) -> Result<Self, Error> {
+        let this = Self {
+            handler,
+            memory: config.memory,
+            options: config.options,
+            keys_path: format!("{}{}", config.base_path, crate::KEYS_PATH),
+            send_path: format!("{}{}", config.base_path, crate::SEND_PATH),
+            request_deadline: config.request_deadline,
+            keys: RwLock::new(keys),
+            replay: Mutex::new(config.replay),
+            runs: Runs::new(config.max_runs),
+        };
+        this.rotate(unix_now())?;
+        Ok(this)
+    }
+
+    pub(crate) fn rotate(&self, now: UnixTime) -> Result<UnixTime, Error> {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(keys.rotate(now, &mut SysRng)?)
+    }
+
+    fn keys(&self) -> RwLockReadGuard<'_, KeyRing> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn key_set(&self) -> KeySet {
+        self.keys().key_set()
+    }
+
+    pub(crate) fn exchange(&self) -> Result<ServerExchange, CoreError> {
+        ServerExchange::new(&self.memory, self.options, &mut SysRng)
+    }
+
+    /// Feeds `input`, all of it, to the exchange.
+    pub(crate) fn handle_input(&self, exchange: &mut ServerExchange, mut input: &[u8]) {
+        loop {
+            let keys = self.keys();
+            let mut replay = lock(&self.replay);
+            let consumed = exchange.handle_input(
+                input,
+                &mut ServerContext {
+                    now: unix_now(),
+                    keys: &*keys,
+                    replay: replay.as_mut(),
+                },
+            );
+            drop((keys, replay));
+            input = &input[consumed..];
+            // Over HTTP the request is whole at its end, so what comes earlier is a refusal, or a wish to stop.
+            if let Some(event) = exchange.poll_event() {
+                log::debug!("request not served: {event:?}");
+            } else if consumed == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Runs the handler if the request is whole, and gets the answer ready.
+    pub(crate) async fn answer(&self, mut exchange: ServerExchange) -> Result<Sealed, CoreError> {
+        let event = exchange.poll_event();
+        let request = match event {
+            Some(ServerEvent::Request) => exchange.take_request(),
+            _ => None,
+        };
+        let Some(request) = request else {
+            // Refused, and its answer is in the exchange already; or stopped by the client.
+            if event == Some(ServerEvent::Cancelled) {
+                exchange.fail(ErrorCode::Cancelled, unix_now())?;
+            }
+            return Ok(Sealed::over(exchange));
+        };
+        let asked = Asked::from(&request.head());
+        let code = match self.runs.begin(&request.head()) {
+            Ok(mut run) => {
+                let result = self.handler.handle(request).await;
+                if is_retryable(&result) {
+                    run.failed();
+                }
+                match result {
+                    Ok(reply) => match self.respond(&mut exchange, &asked, &reply) {
+                        Ok(()) => return Ok(Sealed::new(exchange, reply.body, run)),
+                        Err(error) => {
+                            log::warn!("the handler's reply cannot be sent: {error}");
+                            ErrorCode::Internal
+                        }
+                    },
+                    Err(code) => code,
+                }
+            }
+            Err(code) => code,
+        };
+        exchange.fail(code, unix_now())?;
+        Ok(Sealed::over(exchange))
+    }
+
+    /// Begins the response; its body is to follow.
+    fn respond(
+        &self,
+        exchange: &mut ServerExchange,
+        request: &Asked,
+        reply: &Reply,
+    ) -> Result<(), CoreError> {
+        let mut room = [0; HEADERS_ROOM];
+        let mut headers = HeadersBuilder::new(Direction::Response, &mut room);
+        let mut sorted: Vec<_> = reply.headers.iter().collect();
+        sorted.sort();
+        for (name, value) in sorted {
+            if headers.push(name, value).is_err() {
+                log::debug!("header field {name} left out of an answer");
+            }
+        }
+        let memory = self.memory.protection_info();
+        let mut head = ResponseHead::new(reply.status, request.exchange_id);
+        head.content_type = reply.content_type.as_deref();
+        head.retry_after = reply.retry_after;
+        head.memory_protection = Some(MemoryProtection {
+            memory_locking: memory.has_memory_locking,
+            secure_zeroing: memory.has_secure_zeroing,
+            core_dump_prevention: memory.excluded_from_core_dumps,
+            platform: memory.platform,
+        });
+        head.processed_at = Some(unix_now());
+        head.tier = reply.tier;
+        head.headers = headers.finish();
+        let padding = match reply.body {
+            _ if request.padding == Some(false) => Padding::None,
+            ReplyBody::Whole(_) => Padding::Padme,
+            ReplyBody::Stream(_) => Padding::Uniform {
+                frame: STREAM_FRAME,
+            },
+        };
+        exchange.respond(&head, padding)
+    }
+}
+
+/// What of the request's head the response needs.
+struct Asked {
+    exchange_id: [u8; EXCHANGE_ID_LEN],
+    padding: Option<bool>,
+}
+
+impl From<&RequestHead<'_>> for Asked {
+    fn from(head: &RequestHead<'_>) -> Self {
+        Self {
+            exchange_id: head.exchange_id,
+            padding: head.padding,
+        }
+    }
+}
+
+/// Whether a client may try again after this (spec section 8.1).
+fn is_retryable(result: &Result<Reply, ErrorCode>) -> bool {
+    match result {
+        Ok(reply) => matches!(reply.status, 429 | 500 | 502 | 503 | 504),
+        Err(code) => matches!(
+            code,
+            ErrorCode::Busy | ErrorCode::Upstream | ErrorCode::Timeout | ErrorCode::Internal
+        ),
+    }
+}

@@ -1,0 +1,6 @@
+//! The hyper client against the hyper gateway, over TCP on this machine.
+
+mod answers;
+mod connections;
+mod failures;
+mod support;

@@ -1,0 +1,266 @@
+//! A gateway on a port of its own, and what can stand between it and a client.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use sealwire::core::ErrorCode;
+use sealwire::core::exchange::ReceivedRequest;
+use sealwire::core::keys::{Identity, KeyRing, Pin as GatewayPin, RecordLimits};
+use sealwire::core::session::RetryPolicy;
+use sealwire::core::{Suite, UnixTime};
+use sealwire::hyper::{Gateway, SecureChatCompletion, Transport};
+use sealwire::memlock::{Policy, SecureBytes, SecureMemory};
+use sealwire::server::{GatewayConfig, Handler, Reply, ReplyBody};
+use sealwire::{ClientBuilder, Error};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+pub(crate) const MEMORY: SecureMemory = SecureMemory::new(Policy::BestEffort);
+pub(crate) const CHAT: &[u8] = br#"{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"sealed answer"}}]}"#;
+
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Reply, ErrorCode>> + Send>>;
+
+/// A handler made of a closure, for every gateway that starts with it.
+#[derive(Clone)]
+pub(crate) struct TestHandler(Arc<dyn Fn(ReceivedRequest) -> Answering + Send + Sync>);
+
+impl TestHandler {
+    pub(crate) fn new(
+        answer: impl Fn(ReceivedRequest) -> Answering + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(answer))
+    }
+}
+
+impl Handler for TestHandler {
+    async fn handle(&self, request: ReceivedRequest) -> Result<Reply, ErrorCode> {
+        (self.0)(request).await
+    }
+}
+
+/// A handler of a closure that answers at once.
+pub(crate) fn at_once(
+    answer: impl Fn(ReceivedRequest) -> Result<Reply, ErrorCode> + Send + Sync + 'static,
+) -> TestHandler {
+    TestHandler::new(move |request| Box::pin(std::future::ready(answer(request))))
+}
+
+pub(crate) fn bytes(content: &[u8]) -> SecureBytes {
+    MEMORY.copy_from(content).expect("memory")
+}
+
+pub(crate) fn json(status: u16, body: &[u8]) -> Reply {
+    Reply::new(status, "application/json", ReplyBody::Whole(bytes(body)))
+}
+
+/// The data of one event with this text in it.
+pub(crate) fn delta(text: &str) -> Vec<u8> {
+    format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
+        .into()
+}
+
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) pin: GatewayPin,
+    scalar: [u8; 32],
+    gateway: Arc<Mutex<Gateway<TestHandler>>>,
+    handler: TestHandler,
+}
+
+fn gateway(identity: Identity, handler: TestHandler) -> Gateway<TestHandler> {
+    let keys = KeyRing::new(identity, Suite::ALL, RecordLimits::default(), MEMORY);
+    Gateway::new(GatewayConfig::new(MEMORY), keys, handler).expect("keys")
+}
+
+impl Server {
+    pub(crate) async fn start(handler: TestHandler) -> Self {
+        Self::start_with(handler, None).await
+    }
+
+    pub(crate) async fn start_with(
+        handler: TestHandler,
+        tls: Option<tokio_rustls::TlsAcceptor>,
+    ) -> Self {
+        let identity = Identity::generate(&MEMORY, &mut getrandom::SysRng).expect("random");
+        let (pin, scalar) = (identity.pin(), *identity.expose_scalar());
+        let gateway = Arc::new(Mutex::new(gateway(identity, handler.clone())));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
+        let address = listener.local_addr().expect("bound");
+        let current = gateway.clone();
+        let is_tls = tls.is_some();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let gateway = current.clone();
+                match tls.clone() {
+                    None => drop(tokio::spawn(serve(stream, gateway))),
+                    Some(tls) => drop(tokio::spawn(async move {
+                        if let Ok(stream) = tls.accept(stream).await {
+                            serve(stream, gateway).await;
+                        }
+                    })),
+                }
+            }
+        });
+        Self {
+            url: match is_tls {
+                true => format!("https://localhost:{}", address.port()),
+                false => format!("http://{address}"),
+            },
+            pin,
+            scalar,
+            gateway,
+            handler,
+        }
+    }
+
+    /// The same identity with new epoch keys, as after a restart.
+    pub(crate) fn restart(&self) {
+        let mut scalar = MEMORY.array().expect("memory");
+        scalar.expose_mut().copy_from_slice(&self.scalar);
+        let identity = Identity::from_scalar(scalar).expect("was one");
+        *self.gateway.lock().expect("no panic") = gateway(identity, self.handler.clone());
+    }
+
+    pub(crate) fn builder(&self) -> ClientBuilder<Transport> {
+        self.builder_at(&self.url)
+    }
+
+    /// A client that reaches this gateway by another address.
+    pub(crate) fn builder_at(&self, url: &str) -> ClientBuilder<Transport> {
+        SecureChatCompletion::builder(url)
+            .allow_http(true)
+            .api_key("sk-marker")
+            .pin(self.pin)
+            .retry(quick(2))
+    }
+
+    pub(crate) fn client(&self) -> SecureChatCompletion {
+        self.builder().build().expect("configured")
+    }
+}
+
+/// Retries without much of a wait.
+pub(crate) fn quick(max_retries: u32) -> RetryPolicy {
+    RetryPolicy {
+        max_retries,
+        base: Duration::from_millis(5),
+        max: Duration::from_millis(20),
+    }
+}
+
+/// Each request meets the gateway of its time, also on a connection that is older.
+async fn serve<S>(stream: S, gateway: Arc<Mutex<Gateway<TestHandler>>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(|request| {
+        let gateway = gateway.lock().expect("no panic").clone();
+        async move { gateway.call(request).await }
+    });
+    // A connection that breaks is what some tests want.
+    let _ = auto::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+/// Answers every connection's first request with these bytes and closes.
+pub(crate) async fn canned(reply: impl Into<Vec<u8>>) -> String {
+    let reply = reply.into();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut buffer = [0; 4096];
+            let _ = stream.read(&mut buffer).await;
+            let _ = stream.write_all(&reply).await;
+        }
+    });
+    format!("http://{address}")
+}
+
+/// What a [`cutting_proxy`] does and saw.
+#[derive(Default)]
+pub(crate) struct Cut {
+    /// Replies to POST end after this many bytes.
+    pub(crate) after: Mutex<Option<usize>>,
+    /// Bytes of the last reply to POST that was let through.
+    pub(crate) passed: Mutex<usize>,
+}
+
+/// Passes connections on to `server`, and cuts replies to POST off.
+pub(crate) async fn cutting_proxy(server: &Server, cut: Arc<Cut>) -> String {
+    let upstream = server.url.trim_start_matches("http://").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(&upstream).await.expect("listening");
+            tokio::spawn(pass(client, server, cut.clone()));
+        }
+    });
+    format!("http://{address}")
+}
+
+async fn pass(client: TcpStream, server: TcpStream, cut: Arc<Cut>) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let is_post = Arc::new(AtomicBool::new(false));
+    let seen_post = is_post.clone();
+    let upload = tokio::spawn(async move {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
+            // A client sends nothing before the last reply has ended, so a request begins where a read does.
+            if buffer.starts_with(b"POST") {
+                seen_post.store(true, Ordering::SeqCst);
+            }
+            if to_server.write_all(&buffer[..count]).await.is_err() {
+                break;
+            }
+        }
+    });
+    let limit = cut.after.lock().expect("no panic").unwrap_or(usize::MAX);
+    let mut passed = 0;
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = from_server.read(&mut buffer).await {
+        let is_post = is_post.load(Ordering::SeqCst);
+        let count = if is_post {
+            count.min(limit - passed)
+        } else {
+            count
+        };
+        if to_client.write_all(&buffer[..count]).await.is_err() {
+            break;
+        }
+        if is_post {
+            passed += count;
+            *cut.passed.lock().expect("no panic") = passed;
+            if passed == limit {
+                break;
+            }
+        }
+    }
+    upload.abort();
+}
+
+/// An error and everything beneath it, as a log would have it.
+pub(crate) fn printed(error: &Error) -> String {
+    let mut text = format!("{error} {error:?} {error:#?}");
+    let mut next = std::error::Error::source(error);
+    while let Some(source) = next {
+        text += &format!(" {source} {source:?}");
+        next = source.source();
+    }
+    text
+}
+
+/// Now, as the gateway sees it.
+pub(crate) fn now() -> UnixTime {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    UnixTime::from_millis(since.expect("after 1970").as_millis() as u64)
+}
