@@ -183,7 +183,7 @@ impl<A: RecordAead> Outgoing<A> {
         let mut missing = padme(unpadded) - self.data_total;
         let max = self.max_frame as u64;
         // A rest too small for a frame of its own is made one.
-        if missing % max != 0 && missing % max < SEALED_OVERHEAD as u64 {
+        if !missing.is_multiple_of(max) && missing % max < SEALED_OVERHEAD as u64 {
             missing += SEALED_OVERHEAD as u64 - missing % max;
         }
         while missing > 0 {
