@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use futures_util::StreamExt;
+use sealwire_core::chat::json::JsonStr;
 use sealwire_core::chat::{ChatAccumulator, ChatRequest, Message};
 use sealwire_memlock::{SecureMemory, SecureString};
 
@@ -16,7 +17,8 @@ use crate::terminal::{AnswerOutput, DIM, HEAD, WARN};
 
 pub(crate) async fn run(args: ChatArgs, memory: SecureMemory) -> Result<(), Failure> {
     args.gateway.check_scheme(args.allow_http)?;
-    let mut input = SecureInput::stdin(&memory).map_err(|error| unreadable("standard input", &error))?;
+    let mut input =
+        SecureInput::stdin(&memory).map_err(|error| unreadable("standard input", &error))?;
     let api_key = match &args.api_key_file {
         Some(path) => Some(read_api_key(path, &mut input, &memory)?),
         None => None,
@@ -40,7 +42,9 @@ pub(crate) async fn run(args: ChatArgs, memory: SecureMemory) -> Result<(), Fail
     };
     match args.prompt.as_deref() {
         Some("-") => {
-            let prompt = input.rest().map_err(|error| unreadable("standard input", &error))?;
+            let prompt = input
+                .rest()
+                .map_err(|error| unreadable("standard input", &error))?;
             chat.ask(prompt).await
         }
         Some(prompt) => {
@@ -130,9 +134,12 @@ impl Chat {
                     return Err(self.connection.failure(&error, shown.begun));
                 }
             };
-            answer
-                .push(&chunk.get())
-                .map_err(|error| Failure::new(Exit::NotWhole, format!("the answer cannot be kept: {error}")))?;
+            answer.push(&chunk.get()).map_err(|error| {
+                Failure::new(
+                    Exit::NotWhole,
+                    format!("the answer cannot be kept: {error}"),
+                )
+            })?;
             let text = chunk
                 .text(&self.memory)
                 .map_err(|error| self.connection.failure(&error, shown.begun))?;
@@ -151,7 +158,11 @@ impl Chat {
             .advise("ask again, or ask for the whole answer at once by --no-stream"));
         };
         note(reason);
-        self.keep(choice.and_then(|choice| choice.content()).unwrap_or_default())
+        self.keep(
+            choice
+                .and_then(|choice| choice.content())
+                .unwrap_or_default(),
+        )
     }
 
     async fn whole(&mut self) -> Result<SecureString, Failure> {
@@ -159,21 +170,23 @@ impl Chat {
         let answer = self.connection.client.create(&request).await;
         let answer = answer.map_err(|error| self.connection.failure(&error, false))?;
         let Some(choice) = answer.choices().next() else {
-            return Err(Failure::new(Exit::Refused, "the server's answer has no choices in it")
-                .advise("check that the server behind the gateway is OpenAI-compatible"));
+            return Err(
+                Failure::new(Exit::Refused, "the server's answer has no choices in it")
+                    .advise("check that the server behind the gateway is OpenAI-compatible"),
+            );
         };
         let message = choice.message();
         let mut shown = Shown::default();
         let mut kept = self.memory.string();
         for text in [message.content(), message.refusal()].into_iter().flatten() {
-            let text = text
-                .to_text(&self.memory)
-                .map_err(|error| Failure::new(Exit::Refused, format!("the answer cannot be read: {error}")))?;
+            let text = text.to_text(&self.memory).map_err(|error| {
+                Failure::new(Exit::Refused, format!("the answer cannot be read: {error}"))
+            })?;
             shown.write(&mut self.out, text.expose())?;
             kept.try_push_str(text.expose())?;
         }
         shown.end(&mut self.out)?;
-        if let Some(reason) = choice.finish_reason().and_then(|reason| reason.as_plain()) {
+        if let Some(reason) = choice.finish_reason().and_then(JsonStr::as_plain) {
             note(reason);
         }
         Ok(kept)
@@ -264,9 +277,9 @@ fn read_api_key(
 #[cfg(unix)]
 fn warn_if_public(file: &File, name: &str) {
     use std::os::unix::fs::PermissionsExt;
-    let is_public = file.metadata().is_ok_and(|metadata| {
-        metadata.is_file() && metadata.permissions().mode() & 0o077 != 0
-    });
+    let is_public = file
+        .metadata()
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o077 != 0);
     if is_public {
         anstream::eprintln!(
             "{WARN}warning:{WARN:#} {name} can be read by others; run `chmod 600 {name}`"
@@ -283,6 +296,9 @@ fn unreadable(what: &str, error: &io::Error) -> Failure {
 }
 
 fn unwritable(error: &io::Error) -> Failure {
-    Failure::new(Exit::Failure, format!("standard output cannot be written: {error}"))
-        .advise("check where the output goes")
+    Failure::new(
+        Exit::Failure,
+        format!("standard output cannot be written: {error}"),
+    )
+    .advise("check where the output goes")
 }

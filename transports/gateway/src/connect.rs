@@ -78,7 +78,10 @@ impl Target {
         if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
             return Err(Failure::new(
                 Exit::Trust,
-                format!("{} is not known yet, and nobody is here to be asked", self.url),
+                format!(
+                    "{} is not known yet, and nobody is here to be asked",
+                    self.url
+                ),
             )
             .advise(format!(
                 "if its operator confirms this identity, add --pin {found}"
@@ -93,8 +96,10 @@ impl Target {
             .await
             .is_ok_and(|answer| answer.unwrap_or(false));
         if !trusted {
-            return Err(Failure::new(Exit::Trust, format!("{} is not trusted", self.url))
-                .advise("ask its operator for the pin, and pass it by --pin; nothing was sent"));
+            return Err(
+                Failure::new(Exit::Trust, format!("{} is not trusted", self.url))
+                    .advise("ask its operator for the pin, and pass it by --pin; nothing was sent"),
+            );
         }
         file.add(&self.url, &found)?;
         anstream::eprintln!("Remembered in {}.", file.path().display());

@@ -19,7 +19,7 @@ use crate::onlooker::{self, Frame, Message as HttpMessage};
 use crate::recorder::{Recorder, Recording};
 use crate::terminal::{AnswerOutput, BAD, DIM, GOOD, HEAD};
 use crate::url::BaseUrl;
-use crate::{gateway, info, model, tls};
+use crate::{gateway, info, model, terminal, tls};
 
 /// Frames of an answer that the table shows before it skips to the last.
 const SHOWN: usize = 12;
@@ -37,7 +37,9 @@ pub(crate) async fn run(args: DemoArgs, memory: SecureMemory) -> Result<(), Fail
     let listener = gateway::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let address = listener.local_addr().map_err(|error| no_port(&error))?;
     tokio::spawn(gateway::serve(listener, gateway, std::future::pending()));
-    let recorder = Recorder::start(address).await.map_err(|error| no_port(&error))?;
+    let recorder = Recorder::start(address)
+        .await
+        .map_err(|error| no_port(&error))?;
 
     let url = format!("http://{}", recorder.address);
     let api_key = demo_key(&memory)?;
@@ -48,14 +50,19 @@ pub(crate) async fn run(args: DemoArgs, memory: SecureMemory) -> Result<(), Fail
     let client = SecureChatCompletion::builder(&url)
         .memory(memory.clone())
         .allow_http(true)
-        .tls(tls::config(&url.parse::<BaseUrl>().map_err(|error| Failure::new(Exit::Failure, error))?)?)
+        .tls(tls::config(
+            &url.parse::<BaseUrl>()
+                .map_err(|error| Failure::new(Exit::Failure, error))?,
+        )?)
         .suite(suite)
         .pin(pin)
         .api_key(api_key.expose())
         .build()
         .map_err(|error| Failure::of_request(&error, false))?;
 
-    anstream::println!("{HEAD}A sealed chat{HEAD:#}, over HTTP at {url}, with the model that is built into this program");
+    anstream::println!(
+        "{HEAD}A sealed chat{HEAD:#}, over HTTP at {url}, with the model that is built into this program"
+    );
     anstream::println!("  {DIM}gateway{DIM:#} {pin}");
     anstream::println!("  {DIM}suite{DIM:#}   {}\n", suite.name());
     let mut out = AnswerOutput::stdout().map_err(|error| no_output(&error))?;
@@ -96,8 +103,10 @@ pub(crate) async fn run(args: DemoArgs, memory: SecureMemory) -> Result<(), Fail
     info::show(&memory_protection_info());
     match hidden {
         true => Ok(()),
-        false => Err(Failure::new(Exit::Failure, "a secret crossed the wire in the clear")
-            .advise("this must never happen: please report it, as SECURITY.md says")),
+        false => Err(
+            Failure::new(Exit::Failure, "a secret crossed the wire in the clear")
+                .advise("this must never happen: please report it, as SECURITY.md says"),
+        ),
     }
 }
 
@@ -114,7 +123,9 @@ struct Ends<'a> {
 impl Ends<'_> {
     /// The table: every message of every connection, frame by frame.
     fn show(&self, recordings: &[Recording]) {
-        anstream::println!("{HEAD}{:<48}{}{HEAD:#}", "What the onlooker saw", "What the two ends saw");
+        let (left, right) = ("What the onlooker saw", "What the two ends saw");
+        anstream::println!("{HEAD}{left:<48}{right}{HEAD:#}");
+        anstream::println!("{DIM}   frame length  first bytes{DIM:#}");
         for recording in recordings {
             let requests = onlooker::messages(&recording.from_client);
             let answers = onlooker::messages(&recording.from_gateway);
@@ -133,7 +144,11 @@ impl Ends<'_> {
     ) {
         let frames = onlooker::frames(&message.body);
         let clear = match frames.is_empty() && !message.body.is_empty() {
-            true => format!("{}, {} bytes, signed", message.first_line, message.body.len()),
+            true => format!(
+                "{}, {} bytes, signed",
+                message.first_line,
+                message.body.len()
+            ),
             false => message.first_line.clone(),
         };
         anstream::println!("{DIM}{way} {clear}{DIM:#}");
@@ -145,16 +160,27 @@ impl Ends<'_> {
             if skipped > 1 && index >= SHOWN && index + 1 < frames.len() {
                 continue;
             }
-            let first: String = frame.first.iter().map(|byte| format!("{byte:02x} ")).collect();
+            let first: String = frame
+                .first
+                .iter()
+                .map(|byte| format!("{byte:02x} "))
+                .collect();
             let name = frame.kind.name();
-            anstream::println!("{way} {name:<7}{:>6}  {first:<24}..    {}", frame.len, meaning(index, frame));
+            anstream::println!(
+                "{way} {name:<7}{:>6}  {first:<24}..    {}",
+                frame.len,
+                meaning(index, frame)
+            );
         }
     }
 
     fn in_request(&self, index: usize, frame: &Frame) -> String {
         match frame.kind {
             FrameType::Open => "a fresh key for this request, sealed to the gateway's".into(),
-            FrameType::Head => cut(&format!("POST /v1/chat/completions, Bearer {}", self.api_key.expose())),
+            FrameType::Head => cut(&format!(
+                "POST /v1/chat/completions, Bearer {}",
+                self.api_key.expose()
+            )),
             FrameType::Data if index == 2 => cut(self.body),
             FrameType::Data => "more of it, or padding".into(),
             _ => "the end of the request".into(),
@@ -167,9 +193,10 @@ impl Ends<'_> {
             FrameType::Head => "200 text/event-stream".into(),
             // ACCEPT and HEAD come first.
             FrameType::Data => match self.events.get(index.wrapping_sub(2)) {
-                Some(text) if !text.is_empty() => cut(&format!("{:?}", text.expose())),
-                Some(_) => "(the model begins, or has finished)".into(),
-                None => "the stream's last word, or padding".into(),
+                Some(text) if !text.is_empty() => cut(&format!("\"{}\"", text.expose())),
+                Some(_) if index == 2 => "(the model begins)".into(),
+                Some(_) => "(the model has finished)".into(),
+                None => "the end of the stream, or padding".into(),
             },
             _ => "the end of the answer, which is whole".into(),
         }
@@ -183,14 +210,16 @@ impl Ends<'_> {
             .flatten()
             .copied()
             .collect();
-        // In chunks of HTTP a secret could be torn apart.
+        // In chunks of HTTP a secret could be torn apart. The signed keys are public, and not of the chat.
         let bodies: Vec<u8> = recordings
             .iter()
             .flat_map(|recording| [&recording.from_client, &recording.from_gateway])
             .flat_map(|bytes| onlooker::messages(bytes))
-            .flat_map(|message| message.body)
+            .map(|message| message.body)
+            .filter(|body| !onlooker::frames(body).is_empty())
+            .flatten()
             .collect();
-        anstream::println!();
+        anstream::println!("\n{HEAD}Looking for the secrets in what the onlooker saw{HEAD:#}");
         let in_context = format!("\"content\":{}", json(self.prompt.expose()));
         let mut hidden = true;
         for (name, secrets) in [
@@ -225,11 +254,14 @@ fn json(text: &str) -> String {
 
 /// As much as fits the column, without what could act on a terminal.
 fn cut(text: &str) -> String {
-    let mut cut: String = text.escape_debug().take(WIDTH).collect();
-    if text.escape_debug().count() > WIDTH {
+    let mut cut: String = text.chars().take(WIDTH).collect();
+    if cut.len() < text.len() {
         cut.push_str("..");
     }
-    cut.replace("\\\"", "\"").replace("\\'", "'")
+    let mut shown = Vec::new();
+    // A vector takes everything.
+    let _ = terminal::write_escaped(&mut shown, &cut.replace('\n', "\\n"));
+    String::from_utf8_lossy(&shown).into_owned()
 }
 
 /// A key that nobody has.
@@ -245,11 +277,17 @@ fn demo_key(memory: &SecureMemory) -> Result<SecureString, Failure> {
 }
 
 fn no_port(error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Connection, format!("no port on this machine: {error}"))
-        .advise("check that loopback connections are allowed here")
+    Failure::new(
+        Exit::Connection,
+        format!("no port on this machine: {error}"),
+    )
+    .advise("check that loopback connections are allowed here")
 }
 
 fn no_output(error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Failure, format!("standard output cannot be written: {error}"))
-        .advise("check where the output goes")
+    Failure::new(
+        Exit::Failure,
+        format!("standard output cannot be written: {error}"),
+    )
+    .advise("check where the output goes")
 }

@@ -146,9 +146,10 @@ fn of_session(error: &SessionError, kind: ErrorKind) -> Failure {
             Exit::Trust,
             "something in between may have changed it; try again, or tell the gateway's operator",
         ),
-        SessionError::Exchange(CoreError::Environment(_)) => {
-            (Exit::Failure, "run `sealwire info` for the state of secure memory")
-        }
+        SessionError::Exchange(CoreError::Environment(_)) => (
+            Exit::Failure,
+            "run `sealwire info` for the state of secure memory",
+        ),
         SessionError::Exchange(_) => (Exit::Refused, "change the request"),
         SessionError::Refused { code, .. } => return of_refusal(*code),
         SessionError::Rejected(_) => (
@@ -160,11 +161,14 @@ fn of_session(error: &SessionError, kind: ErrorKind) -> Failure {
                 Exit::Connection,
                 format!("what answered is no sealwire gateway: HTTP status {status}"),
             )
-            .advise("check the URL given by --gateway, and what stands between here and the gateway");
+            .advise(
+                "check the URL given by --gateway, and what stands between here and the gateway",
+            );
         }
-        SessionError::Connection(Link::Tls) => {
-            (Exit::Trust, "check the URL, or have the gateway's certificate put right")
-        }
+        SessionError::Connection(Link::Tls) => (
+            Exit::Trust,
+            "check the URL, or have the gateway's certificate put right",
+        ),
         SessionError::Connection(Link::Connect) => (
             Exit::Connection,
             "check the URL given by --gateway, the network, and whether `sealwire serve` runs there",

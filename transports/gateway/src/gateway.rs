@@ -102,7 +102,10 @@ pub(crate) async fn serve<H: Handler>(
         });
     }
     drop(listener);
-    if tokio::time::timeout(GRACE, connections.shutdown()).await.is_err() {
+    if tokio::time::timeout(GRACE, connections.shutdown())
+        .await
+        .is_err()
+    {
         log::warn!("answers under way were cut off after {} s", GRACE.as_secs());
     }
     rotation.abort();

@@ -20,12 +20,21 @@ pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
 pub(crate) fn show(info: &MemoryProtectionInfo) {
     let (style, meaning) = match info.protection_level {
         ProtectionLevel::Full => (GOOD, "secrets are locked in memory, and wiped after use"),
-        ProtectionLevel::ZeroingOnly => (WARN, "secrets are wiped after use, but may reach the swap file"),
+        ProtectionLevel::ZeroingOnly => (
+            WARN,
+            "secrets are wiped after use, but may reach the swap file",
+        ),
         _ => (WARN, "secure memory is switched off"),
     };
     anstream::println!("{HEAD}Memory protection{HEAD:#}");
-    row("level", &format!("{style}{}{style:#}: {meaning}", info.protection_level));
-    row("system", &format!("{}, pages by {}", info.platform, info.backend));
+    row(
+        "level",
+        &format!("{style}{}{style:#}: {meaning}", info.protection_level),
+    );
+    row(
+        "system",
+        &format!("{}, pages by {}", info.platform, info.backend),
+    );
     let limit = match (info.lock_limit, info.may_exceed_lock_limit) {
         (None, _) => "no limit".into(),
         (Some(limit), false) => format!("the limit is {}", bytes(limit)),
@@ -39,14 +48,20 @@ pub(crate) fn show(info: &MemoryProtectionInfo) {
         row("not locked", &format!("{unlocked} in {count} buffers"));
     }
     row("wiping", yes(info.has_secure_zeroing));
-    row("core dumps", match info.excluded_from_core_dumps {
-        true => "secrets are left out, and this process makes none",
-        false => "secrets are not left out on this system",
-    });
-    row("forked child", match info.wiped_in_forked_child {
-        true => "finds zeros",
-        false => "would find a copy on this system; this program forks none",
-    });
+    row(
+        "core dumps",
+        match info.excluded_from_core_dumps {
+            true => "secrets are left out, and this process makes none",
+            false => "secrets are not left out on this system",
+        },
+    );
+    row(
+        "forked child",
+        match info.wiped_in_forked_child {
+            true => "finds zeros",
+            false => "would find a copy on this system; this program forks none",
+        },
+    );
     if let Some(error) = &info.last_error {
         row("reason", &error.to_string());
         row("remedy", error.remedy());
@@ -58,5 +73,9 @@ fn row(name: &str, value: &str) {
 }
 
 const fn yes(is: bool) -> &'static str {
-    if is { "yes, in a way the compiler keeps" } else { "no" }
+    if is {
+        "yes, in a way the compiler keeps"
+    } else {
+        "no"
+    }
 }

@@ -83,7 +83,9 @@ impl SecureInput {
     /// Hands out `..end` and forgets `..next`.
     fn take(&mut self, end: usize, next: usize) -> io::Result<SecureString> {
         let line = &self.buffer.expose()[..end];
-        let line = self.memory.copy_from(line.strip_suffix(b"\r").unwrap_or(line))?;
+        let line = self
+            .memory
+            .copy_from(line.strip_suffix(b"\r").unwrap_or(line))?;
         self.buffer.drain_front(next);
         self.searched = 0;
         SecureString::from_utf8(line)
@@ -111,18 +113,33 @@ mod tests {
 
     fn input(name: &str, text: &[u8]) -> SecureInput {
         let path = std::env::temp_dir().join(format!("sealwire-{name}-{}", std::process::id()));
-        let options = File::options().read(true).write(true).create(true).truncate(true).open(&path);
+        let options = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&path);
         let mut file = options.expect("a temporary file");
         std::fs::remove_file(path).expect("just made");
-        file.write_all(text).and_then(|()| file.rewind()).expect("room");
+        file.write_all(text)
+            .and_then(|()| file.rewind())
+            .expect("room");
         SecureInput::new(file, &SecureMemory::default()).expect("memory")
     }
 
     #[test]
     fn lines_and_the_rest() {
         let long = "x".repeat(3 * CHUNK);
-        let mut input = input("lines", format!("key\r\n\n{long}\nline 4\nline 5\n").as_bytes());
-        let mut next = || input.line().expect("text").map(|line| line.expose().to_owned());
+        let mut input = input(
+            "lines",
+            format!("key\r\n\n{long}\nline 4\nline 5\n").as_bytes(),
+        );
+        let mut next = || {
+            input
+                .line()
+                .expect("text")
+                .map(|line| line.expose().to_owned())
+        };
         assert_eq!(next().as_deref(), Some("key"));
         assert_eq!(next().as_deref(), Some(""));
         assert_eq!(next().as_deref(), Some(&*long));

@@ -115,7 +115,11 @@ fn scalar_of_pkcs8(der: &[u8]) -> Option<&[u8]> {
     let info = PrivateKeyInfoRef::try_from(der).ok()?;
     info.algorithm.assert_oids(EC_PUBLIC_KEY, P256).ok()?;
     // The curve is named outside; inside it may be named again.
-    Some(EcPrivateKey::try_from(info.private_key.as_bytes()).ok()?.private_key)
+    Some(
+        EcPrivateKey::try_from(info.private_key.as_bytes())
+            .ok()?
+            .private_key,
+    )
 }
 
 fn scalar_of_sec1(der: &[u8]) -> Option<&[u8]> {

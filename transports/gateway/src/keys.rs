@@ -41,12 +41,20 @@ pub(crate) async fn run(args: KeysArgs, memory: SecureMemory) -> Result<(), Fail
         row("suite", suite);
         let (from, until) = (record.not_before, record.not_after);
         row("valid", &format!("{} to {}", utc(from), utc(until)));
-        row("request", &format!("{} at most", bytes(record.max_request.into())));
-        row("frame", &format!("{} at most", bytes(record.max_frame.into())));
+        row(
+            "request",
+            &format!("{} at most", bytes(record.max_request.into())),
+        );
+        row(
+            "frame",
+            &format!("{} at most", bytes(record.max_frame.into())),
+        );
     }
     if usable == 0 {
-        return Err(Failure::new(Exit::Trust, "the gateway has no key that can be used now")
-            .advise("check this machine's clock, then tell the gateway's operator"));
+        return Err(
+            Failure::new(Exit::Trust, "the gateway has no key that can be used now")
+                .advise("check this machine's clock, then tell the gateway's operator"),
+        );
     }
     Ok(())
 }
@@ -80,7 +88,10 @@ fn utc(time: UnixTime) -> String {
         month += 1;
     }
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{:02} {hour:02}:{minute:02}:{second:02} UTC", day + 1)
+    format!(
+        "{year:04}-{month:02}-{:02} {hour:02}:{minute:02}:{second:02} UTC",
+        day + 1
+    )
 }
 
 const fn is_leap(year: u64) -> bool {

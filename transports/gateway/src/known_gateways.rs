@@ -90,7 +90,11 @@ impl KnownGateways {
 
     /// One write at the end of the file, so that two programs at once do not mix their lines.
     fn append(&self, line: &str) -> io::Result<()> {
-        if let Some(folder) = self.path.parent().filter(|path| !path.as_os_str().is_empty()) {
+        if let Some(folder) = self
+            .path
+            .parent()
+            .filter(|path| !path.as_os_str().is_empty())
+        {
             private_folders().create(folder)?;
         }
         let ends_well = std::fs::read(&self.path)
@@ -139,7 +143,8 @@ mod tests {
         let file = KnownGateways::at(Some(folder.join("a/known"))).expect("a path");
         let url: BaseUrl = "https://g.example".parse().expect("a URL");
         assert_eq!(file.find(&url).expect("no file"), None);
-        file.add(&"https://other.example".parse().expect("a URL"), &pin('1')).expect("room");
+        file.add(&"https://other.example".parse().expect("a URL"), &pin('1'))
+            .expect("room");
         // An editor that leaves out the last line feed.
         std::fs::write(file.path(), "# mine\n\nhttps://h.example sha256:").expect("room");
         assert_eq!(file.find(&url).map_err(|e| e.exit()), Err(Exit::Trust));
@@ -147,7 +152,13 @@ mod tests {
         file.add(&url, &pin('2')).expect("room");
         file.add(&url, &pin('3')).expect("room");
         let known = file.find(&"HTTPS://G.example:443/".parse().expect("a URL"));
-        assert_eq!(known.expect("in order"), Some(Known { pin: pin('2'), line: 2 }));
+        assert_eq!(
+            known.expect("in order"),
+            Some(Known {
+                pin: pin('2'),
+                line: 2
+            })
+        );
         std::fs::remove_dir_all(folder).expect("made above");
     }
 }

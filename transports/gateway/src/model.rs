@@ -18,7 +18,10 @@ const LONGEST_WORD: usize = 40;
 pub(crate) const NAME: &str = "built-in";
 
 /// Answers a chat request, streamed.
-pub(crate) async fn answer(request: ReceivedRequest, memory: SecureMemory) -> Result<Reply, ErrorCode> {
+pub(crate) async fn answer(
+    request: ReceivedRequest,
+    memory: SecureMemory,
+) -> Result<Reply, ErrorCode> {
     let body = request.into_body();
     let text = reply_to(&prompt(&body, &memory)?);
     let tokens: Vec<String> = text.split_inclusive(' ').map(str::to_owned).collect();
@@ -27,7 +30,11 @@ pub(crate) async fn answer(request: ReceivedRequest, memory: SecureMemory) -> Re
     for token in &tokens {
         let token = to_secure(&memory, token.as_str()).map_err(|_| ErrorCode::Internal)?;
         let token = str::from_utf8(token.expose()).map_err(|_| ErrorCode::Internal)?;
-        events.push(event(&memory, &format!(r#"{{"content":{token}}}"#), "null")?);
+        events.push(event(
+            &memory,
+            &format!(r#"{{"content":{token}}}"#),
+            "null",
+        )?);
     }
     events.push(event(&memory, "{}", r#""stop""#)?);
     events.push(copy(&memory, "data: [DONE]\n\n")?);
@@ -37,7 +44,11 @@ pub(crate) async fn answer(request: ReceivedRequest, memory: SecureMemory) -> Re
         Some((Ok(event), events))
     });
     let pieces: PieceStream = Box::pin(pieces);
-    Ok(Reply::new(200, "text/event-stream", ReplyBody::Stream(pieces)))
+    Ok(Reply::new(
+        200,
+        "text/event-stream",
+        ReplyBody::Stream(pieces),
+    ))
 }
 
 /// The last message of a chat.
@@ -51,8 +62,15 @@ fn prompt(body: &SecureBytes, memory: &SecureMemory) -> Result<SecureString, Err
 
 fn reply_to(prompt: &SecureString) -> String {
     let words: Vec<&str> = prompt.expose().split_whitespace().collect();
-    let longest = words.iter().copied().max_by_key(|word| word.chars().count());
-    let longest: String = longest.unwrap_or("nothing").chars().take(LONGEST_WORD).collect();
+    let longest = words
+        .iter()
+        .copied()
+        .max_by_key(|word| word.chars().count());
+    let longest: String = longest
+        .unwrap_or("nothing")
+        .chars()
+        .take(LONGEST_WORD)
+        .collect();
     let count = match words.len() {
         1 => "one word".to_owned(),
         count => format!("{count} words"),
@@ -76,5 +94,7 @@ fn event(memory: &SecureMemory, delta: &str, finish: &str) -> Result<SecureBytes
 }
 
 fn copy(memory: &SecureMemory, text: &str) -> Result<SecureBytes, ErrorCode> {
-    memory.copy_from(text.as_bytes()).map_err(|_| ErrorCode::Busy)
+    memory
+        .copy_from(text.as_bytes())
+        .map_err(|_| ErrorCode::Busy)
 }

@@ -121,7 +121,9 @@ fn base64(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
+    bytes
+        .windows(wanted.len())
+        .position(|window| window == wanted)
 }
 
 #[cfg(test)]
@@ -153,7 +155,10 @@ mod tests {
         body.extend([0x12, 0, 0, 18]);
         body.extend([9; 18]);
         body.extend([0xff, 0, 0, 1, 1]);
-        let seen: Vec<_> = frames(&body).iter().map(|frame| (frame.kind, frame.len)).collect();
+        let seen: Vec<_> = frames(&body)
+            .iter()
+            .map(|frame| (frame.kind, frame.len))
+            .collect();
         assert_eq!(seen, [(FrameType::Reject, 1), (FrameType::End, 18)]);
     }
 

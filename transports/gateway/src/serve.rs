@@ -60,7 +60,10 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let listen = |kind| {
         signal(kind).map_err(|error| {
-            Failure::new(Exit::Failure, format!("signals cannot be received: {error}"))
+            Failure::new(
+                Exit::Failure,
+                format!("signals cannot be received: {error}"),
+            )
         })
     };
     let mut interrupt = listen(SignalKind::interrupt())?;

@@ -101,7 +101,9 @@ fn event_end(bytes: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn pieces(stream: &[u8], step: usize) -> (Vec<Vec<u8>>, Result<Option<Vec<u8>>, CutOff>) {
+    type End = Result<Option<Vec<u8>>, CutOff>;
+
+    fn pieces(stream: &[u8], step: usize) -> (Vec<Vec<u8>>, End) {
         let mut splitter = EventSplitter::new(&SecureMemory::default()).expect("memory");
         let mut pieces = Vec::new();
         for part in stream.chunks(step) {
@@ -111,7 +113,10 @@ mod tests {
             }
         }
         let end = splitter.end();
-        (pieces, end.map(|rest| rest.map(|rest| rest.expose().to_vec())))
+        (
+            pieces,
+            end.map(|rest| rest.map(|rest| rest.expose().to_vec())),
+        )
     }
 
     #[test]

@@ -96,12 +96,16 @@ fn duplicate_stdout() -> io::Result<File> {
     Ok(File::from(io::stdout().as_handle().try_clone_to_owned()?))
 }
 
-/// A length for people.
+/// A length for people: in the largest unit that leaves two digits or more, or none over.
 pub(crate) fn bytes(count: u64) -> String {
     match count {
-        0..10_240 => format!("{count} bytes"),
-        10_240..10_485_760 => format!("{} KiB", count >> 10),
-        _ => format!("{} MiB", count >> 20),
+        _ if count >= 10 << 20 || (count >= 1 << 20 && count.is_multiple_of(1 << 20)) => {
+            format!("{} MiB", count >> 20)
+        }
+        _ if count >= 10 << 10 || (count >= 1 << 10 && count.is_multiple_of(1 << 10)) => {
+            format!("{} KiB", count >> 10)
+        }
+        _ => format!("{count} bytes"),
     }
 }
 
@@ -114,6 +118,24 @@ mod tests {
     }
 
     #[test]
+    fn lengths_for_people() {
+        let lengths = [0, 1023, 1024, 5000, 65_536, 1 << 20, 10_485_760, 64 << 20];
+        assert_eq!(
+            lengths.map(super::bytes),
+            [
+                "0 bytes",
+                "1023 bytes",
+                "1 KiB",
+                "5000 bytes",
+                "64 KiB",
+                "1 MiB",
+                "10 MiB",
+                "64 MiB"
+            ]
+        );
+    }
+
+    #[test]
     fn a_model_cannot_drive_the_terminal() {
         assert_eq!(escaped("a\n\tb — ü 日本 🙂"), "a\n\tb — ü 日本 🙂");
         assert_eq!(escaped("\x1b]0;title\x07"), "\\u{1b}]0;title\\u{7}");
@@ -122,7 +144,10 @@ mod tests {
         assert_eq!(escaped("\u{202e}txt.exe"), "\\u{202e}txt.exe");
         for c in (0..=0x9f).filter_map(char::from_u32) {
             let out = escaped(&c.to_string());
-            assert!(out.chars().all(|c| matches!(c, '\n' | '\t') || !c.is_control()));
+            assert!(
+                out.chars()
+                    .all(|c| matches!(c, '\n' | '\t') || !c.is_control())
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! TLS, with the roots of the platform where it is needed.
 
-use rustls::{ClientConfig, RootCertStore};
 use hyper_rustls::ConfigBuilderExt;
+use rustls::{ClientConfig, RootCertStore};
 
 use crate::exit::{Exit, Failure};
 use crate::url::BaseUrl;

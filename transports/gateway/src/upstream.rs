@@ -235,7 +235,10 @@ fn cut_off() -> ErrorCode {
 }
 
 fn no_memory(error: sealwire_memlock::MemoryError) -> ErrorCode {
-    log::error!("no secure memory for an answer: {error}; {}", error.remedy());
+    log::error!(
+        "no secure memory for an answer: {error}; {}",
+        error.remedy()
+    );
     ErrorCode::Busy
 }
 

@@ -82,7 +82,10 @@ mod tests {
             ("http://127.0.0.1:80/a/B/", "http://127.0.0.1/a/B"),
             ("http://[::1]:8080/v1", "http://[::1]:8080/v1"),
         ] {
-            assert_eq!(url.parse::<BaseUrl>().map(|url| url.text), Ok(expected.into()));
+            assert_eq!(
+                url.parse::<BaseUrl>().map(|url| url.text),
+                Ok(expected.into())
+            );
         }
         for url in [
             "g.example",

@@ -1,0 +1,281 @@
+//! What goes wrong ends with its exit code, a message that says what to do, and no part of an answer taken for a whole one.
+
+mod support;
+
+use std::net::TcpListener;
+
+use support::upstream::{FINISHED, STREAM_HEAD, Upstream, answering, chunk, event, send};
+use support::{Ended, Folder, Serve, chat, run, run_with_input};
+
+/// Asks through a gateway in front of `upstream`, streamed and whole.
+fn ask(upstream: &str) -> [Ended; 2] {
+    [&[][..], &["--no-stream"]].map(|more: &[&str]| {
+        let serve = Serve::start(upstream);
+        let mut args = chat(&serve.url, &serve.pin);
+        args.extend(more);
+        args.push("a question");
+        run(args)
+    })
+}
+
+/// A loopback address where nobody listens.
+fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    format!("http://{}", listener.local_addr().expect("bound"))
+}
+
+#[test]
+fn the_gateway_is_down() {
+    let pin = format!("sha256:{}", "0".repeat(64));
+    let url = nobody();
+    let mut args = chat(&url, &pin);
+    args.push("a question");
+    run(args).expect(4, &["no connection to the gateway", "sealwire serve"]);
+    run(["keys", "--allow-http", "--gateway", &url]).expect(4, &["no connection to the gateway"]);
+}
+
+#[test]
+fn something_else_answers_in_place_of_the_gateway() {
+    let other = Upstream::status("404 Not Found", "", "{}");
+    let pin = format!("sha256:{}", "0".repeat(64));
+    let mut args = chat(&other.url, &pin);
+    args.push("a question");
+    let ended = run(args);
+    ended.expect(4, &["no sealwire gateway", "404", "--gateway"]);
+}
+
+#[test]
+fn the_upstream_is_down() {
+    for ended in ask(&nobody()) {
+        ended.expect(5, &["status 502", "cannot be reached", "operator"]);
+        assert_eq!(ended.out, "");
+    }
+}
+
+#[test]
+fn the_upstream_refuses() {
+    let words = r#"{"error":{"message":"the \u001b[31mreason\u0007","type":"t","code":null}}"#;
+    for (status, fields, code, said) in [
+        ("401 Unauthorized", "", 7, "--api-key-file"),
+        ("403 Forbidden", "", 7, "another model"),
+        ("404 Not Found", "", 5, "model's name"),
+        ("400 Bad Request", "", 5, "refused the request"),
+        ("429 Too Many Requests", "retry-after: 1\r\n", 8, "wait 1 s"),
+        ("500 Internal Server Error", "", 5, "operator"),
+        ("503 Service Unavailable", "", 5, "operator"),
+    ] {
+        let upstream = Upstream::status(status, fields, words);
+        for ended in ask(&upstream.url) {
+            // The server's words are shown, and cannot drive the terminal.
+            ended.expect(
+                code,
+                &[
+                    said,
+                    &status[..3],
+                    "the server says: the \\u{1b}[31mreason\\u{7}",
+                ],
+            );
+            assert!(!ended.err.contains(['\x1b', '\x07']));
+            assert_eq!(ended.out, "");
+        }
+    }
+}
+
+#[test]
+fn the_upstream_answers_garbage() {
+    let not_http = Upstream::saying("\x16\x03\x01 this is not HTTP\r\n\r\n");
+    for ended in ask(&not_http.url) {
+        ended.expect(5, &["status 502", "did not answer in HTTP"]);
+    }
+    let page = "<html>It works!</html>";
+    let html = Upstream::saying(format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\n\r\n{page}",
+        page.len()
+    ));
+    let not_json = Upstream::status("200 OK", "", "{\"choices\":");
+    let other_json = Upstream::status("200 OK", "", "[1, 2, 3]");
+    for upstream in [html, not_json, other_json] {
+        for ended in ask(&upstream.url) {
+            ended.expect(5, &["OpenAI-compatible"]);
+            assert_eq!(ended.out, "");
+        }
+    }
+    let broken_event = Upstream::start(|_, stream| {
+        send(stream, STREAM_HEAD);
+        send(stream, &chunk(&event("a word")));
+        send(stream, &chunk("data: {not json}\n\n"));
+        send(stream, b"0\r\n\r\n");
+    });
+    let [streamed, _] = ask(&broken_event.url);
+    streamed.expect(6, &["not whole"]);
+}
+
+#[test]
+fn the_upstream_answers_half() {
+    // Cut off between events, inside one, and in a stream that ends with its connection.
+    let between = Upstream::start(|_, stream| {
+        send(stream, STREAM_HEAD);
+        send(stream, &chunk(&event("half ")));
+        send(stream, &chunk(&event("an answer")));
+    });
+    let inside = Upstream::start(|_, stream| {
+        send(stream, STREAM_HEAD);
+        send(stream, &chunk(&event("half an answer")));
+        send(stream, &chunk("data: {\"choices\":[{\"delta\""));
+        send(stream, b"0\r\n\r\n");
+    });
+    let open_ended = Upstream::start(|_, stream| {
+        send(
+            stream,
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n",
+        );
+        send(stream, event("half an answer").as_bytes());
+    });
+    for upstream in [between, inside, open_ended] {
+        let [streamed, _] = ask(&upstream.url);
+        streamed.expect(6, &["not whole", "server behind the gateway failed"]);
+        assert_eq!(streamed.out, "half an answer\n");
+    }
+    // A stream in order that does not say that the model has finished.
+    let unfinished = Upstream::start(|_, stream| {
+        send(stream, STREAM_HEAD);
+        send(stream, &chunk(&event("half an answer")));
+        send(stream, &chunk("data: [DONE]\n\n"));
+        send(stream, b"0\r\n\r\n");
+    });
+    let [streamed, _] = ask(&unfinished.url);
+    streamed.expect(6, &["may not be whole"]);
+    // Half of a whole answer is never shown.
+    let whole = Upstream::saying(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{\"choices\":[{\"message\":",
+    );
+    for ended in ask(&whole.url) {
+        ended.expect(5, &["server behind the gateway failed"]);
+        assert_eq!(ended.out, "");
+    }
+}
+
+#[test]
+fn a_stream_without_chunks_that_says_it_is_done_is_whole() {
+    let upstream = Upstream::start(|_, stream| {
+        send(
+            stream,
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n",
+        );
+        for event in [&event("all of it"), FINISHED, "data: [DONE]\n"] {
+            send(stream, event.as_bytes());
+        }
+    });
+    let [streamed, _] = ask(&upstream.url);
+    streamed.expect(0, &[]);
+    assert_eq!(streamed.out, "all of it\n");
+}
+
+#[test]
+fn a_prompt_of_20_mib() {
+    let upstream = answering(&["never"]);
+    let serve = Serve::start(&upstream.url);
+    let mut args = chat(&serve.url, &serve.pin);
+    args.push("-");
+    let prompt = vec![b'x'; 20 << 20];
+    run_with_input(args, &prompt).expect(5, &["larger than the gateway accepts", "shorten"]);
+    assert_eq!(upstream.received().len(), 0);
+    // The same as a line of a conversation.
+    let args = chat(&serve.url, &serve.pin);
+    run_with_input(args, &prompt).expect(5, &["larger than the gateway accepts"]);
+    // What is below the limit goes through.
+    let mut args = chat(&serve.url, &serve.pin);
+    args.push("-");
+    run_with_input(args, &prompt[..9 << 20]).expect(0, &[]);
+}
+
+#[test]
+fn http_must_be_allowed() {
+    let pin = format!("sha256:{}", "0".repeat(64));
+    let url = nobody();
+    let ended = run([
+        "chat",
+        "--model",
+        "m",
+        "--gateway",
+        &url,
+        "--pin",
+        &pin,
+        "hello",
+    ]);
+    ended.expect(2, &["http://", "--allow-http", "https://"]);
+    run(["keys", "--gateway", &url]).expect(2, &["--allow-http"]);
+}
+
+#[test]
+fn a_port_in_use() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound").to_string();
+    let ended = run([
+        "serve",
+        "--upstream",
+        "http://127.0.0.1:9",
+        "--listen",
+        &address,
+    ]);
+    ended.expect(4, &[&address, "another program listens there", "--listen"]);
+}
+
+#[test]
+fn a_wrong_command_line() {
+    for args in [
+        &["chat"][..],
+        &["chat", "--gateway", "nonsense", "--model", "m"],
+        &[
+            "chat",
+            "--gateway",
+            "https://g",
+            "--model",
+            "m",
+            "--pin",
+            "sha256:12",
+        ],
+        &[
+            "chat",
+            "--gateway",
+            "https://g",
+            "--model",
+            "m",
+            "--api-key",
+            "sk-secret",
+        ],
+        &["serve"],
+        &[
+            "serve",
+            "--upstream",
+            "http://127.0.0.1:1",
+            "--listen",
+            "nowhere",
+        ],
+        &["unknown"],
+    ] {
+        run(args.iter().copied()).expect(2, &["error"]);
+    }
+    run(["--help"]).expect(0, &[]);
+}
+
+#[test]
+fn an_api_key_that_is_none() {
+    let folder = Folder::new();
+    let pin = format!("sha256:{}", "0".repeat(64));
+    let path = folder.file("key");
+    let path = path.to_str().expect("text");
+    for (text, code, said) in [
+        ("", 2, "first line"),
+        ("two words\n", 2, "one word"),
+        ("ü\n", 2, "ASCII"),
+    ] {
+        std::fs::write(path, text).expect("room");
+        let mut args = chat("http://127.0.0.1:9", &pin);
+        args.extend(["--api-key-file", path, "hello"]);
+        run(args).expect(code, &[said, path]);
+    }
+    let mut args = chat("http://127.0.0.1:9", &pin);
+    args.extend(["--api-key-file", "/nonexistent/key", "hello"]);
+    run(args).expect(1, &["/nonexistent/key cannot be read"]);
+}
