@@ -1,0 +1,130 @@
+//! The listening side of `serve` and `demo`: connections, rotation of keys, an orderly end.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use sealwire::hyper::Gateway;
+use sealwire::server::{GatewayConfig, Handler};
+use sealwire_core::keys::{Identity, KeyRing, RecordLimits};
+use sealwire_core::{Suite, UnixTime};
+use sealwire_memlock::SecureMemory;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::exit::{Exit, Failure};
+
+/// More connections than this wait in the system's queue.
+const MAX_CONNECTIONS: usize = 1024;
+/// How long answers under way may take once the end has been asked for.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long a connection may take to say what it wants.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest time between two looks at the keys: the wall clock may be set meanwhile.
+const LOOK_AT_KEYS: Duration = Duration::from_secs(60);
+
+/// A gateway that gives what it opens to `handler`.
+pub(crate) fn new<H: Handler>(
+    identity: Identity,
+    suites: &[Suite],
+    memory: SecureMemory,
+    handler: H,
+) -> Result<Gateway<H>, Failure> {
+    let keys = KeyRing::new(identity, suites, RecordLimits::default(), memory.clone());
+    Gateway::new(GatewayConfig::new(memory), keys, handler)
+        .map_err(|error| Failure::new(Exit::Failure, error.to_string()))
+}
+
+/// Listens, or says why that cannot be.
+pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let advice = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                "another program listens there: stop it, or choose another port by --listen (port 0 lets the system choose)"
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                "choose a port above 1023 by --listen, or grant CAP_NET_BIND_SERVICE"
+            }
+            _ => "choose an address of this machine by --listen",
+        };
+        Failure::new(Exit::Connection, format!("cannot listen on {address}: {error}")).advise(advice)
+    })
+}
+
+/// Serves until `stop`, then lets answers under way end.
+pub(crate) async fn serve<H: Handler>(
+    listener: TcpListener,
+    gateway: Gateway<H>,
+    stop: impl Future<Output = ()>,
+) {
+    let rotation = tokio::spawn(rotate(gateway.clone()));
+    let mut server = Builder::new(TokioExecutor::new());
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT);
+    server.http2().timer(TokioTimer::new());
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let connections = GracefulShutdown::new();
+    tokio::pin!(stop);
+    loop {
+        let accepted = async {
+            // The semaphore is never closed.
+            let place = places.clone().acquire_owned().await.ok();
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            accepted = accepted => accepted,
+            () = &mut stop => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, or a connection that is gone already: others may be served.
+                log::warn!("a connection could not be accepted: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        // Tokens are small: none of them waits for the next.
+        let _ = stream.set_nodelay(true);
+        let connection = server.serve_connection(TokioIo::new(stream), gateway.clone());
+        let connection = connections.watch(connection.into_owned());
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                log::debug!("a connection broke: {error}");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(GRACE, connections.shutdown()).await.is_err() {
+        log::warn!("answers under way were cut off after {} s", GRACE.as_secs());
+    }
+    rotation.abort();
+}
+
+/// Makes new epoch keys when they are due, and wipes those that have ended.
+async fn rotate<H: Handler>(gateway: Gateway<H>) {
+    loop {
+        let now = now();
+        let wait = match gateway.rotate(now) {
+            Ok(next) if next > now => next.abs_diff(now).min(LOOK_AT_KEYS),
+            Ok(_) => LOOK_AT_KEYS,
+            Err(error) => {
+                log::error!("keys could not be rotated, and the old ones stay: {error}");
+                LOOK_AT_KEYS
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
+fn now() -> UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    UnixTime::from_millis(since.map_or(0, |since| since.as_millis() as u64))
+}

@@ -1,0 +1,84 @@
+//! `sealwire serve`: the gateway.
+
+use std::net::SocketAddr;
+
+use getrandom::SysRng;
+use sealwire_core::Suite;
+use sealwire_core::keys::{Identity, Pin};
+use sealwire_memlock::{ProtectionLevel, SecureMemory};
+
+use crate::cli::{ServeArgs, SuiteChoice};
+use crate::exit::{Exit, Failure};
+use crate::terminal::{HEAD, WARN};
+use crate::upstream::Upstream;
+use crate::{gateway, keyfile};
+
+pub(crate) async fn run(args: ServeArgs, memory: SecureMemory) -> Result<(), Failure> {
+    let identity = match &args.key {
+        Some(path) => keyfile::read(path, &memory)?,
+        None => Identity::generate(&memory, &mut SysRng)?,
+    };
+    let pin = identity.pin();
+    let suites = match args.suite {
+        SuiteChoice::All => Suite::ALL,
+        SuiteChoice::P256 => &[Suite::P256],
+        SuiteChoice::PostQuantum => &[Suite::MlKem768P256],
+    };
+    let upstream = Upstream::new(&args.upstream, memory.clone())?;
+    let gateway = gateway::new(identity, suites, memory.clone(), upstream)?;
+    let listener = gateway::listen(args.listen).await?;
+    // Signals count from here on, so that whoever read the lines below can send one.
+    let stop = stop_signal()?;
+    let address = listener.local_addr().unwrap_or(args.listen);
+    announce(&args, address, &pin, &memory);
+    gateway::serve(listener, gateway, stop).await;
+    anstream::eprintln!("stopped");
+    Ok(())
+}
+
+fn announce(args: &ServeArgs, address: SocketAddr, pin: &Pin, memory: &SecureMemory) {
+    anstream::println!("{HEAD}listening{HEAD:#}  http://{address}");
+    anstream::println!("{HEAD}upstream{HEAD:#}   {}", args.upstream);
+    anstream::println!("{HEAD}pin{HEAD:#}        {pin}");
+    let info = memory.protection_info();
+    anstream::println!("{HEAD}memory{HEAD:#}     {}", info.protection_level);
+    let warn = |text: &str| anstream::eprintln!("{WARN}warning:{WARN:#} {text}");
+    if args.key.is_none() {
+        warn(
+            "this identity ends with the process, and clients that remember it will refuse the next one; \
+             keep one by `sealwire keygen --out FILE` and --key FILE",
+        );
+    }
+    if info.protection_level != ProtectionLevel::Full {
+        warn("not all secrets can be locked in memory; `sealwire info` says why, and what to do");
+    }
+}
+
+/// Resolves when the process is asked to stop.
+#[cfg(unix)]
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| {
+        signal(kind).map_err(|error| {
+            Failure::new(Exit::Failure, format!("signals cannot be received: {error}"))
+        })
+    };
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            log::warn!("Ctrl-C cannot be received: end the process to stop");
+            std::future::pending::<()>().await;
+        }
+    })
+}
