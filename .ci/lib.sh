@@ -16,16 +16,21 @@ export PATH=$tools/bin:$PATH
 summary=()
 unchecked=()
 
-# step NAME COMMAND...: runs it, with its name before and its time after. A failure ends the run.
-step() {
-    local name=$1 begun=$SECONDS status=0
-    shift
-    printf '\n==> %s\n' "$name"
-    # In a subshell with -e, so that a function used as a command stops at its first failure.
+# attempt COMMAND...: its exit code in $status. Not `if` nor `||`: in a condition a function goes on after a command of
+# its own has failed.
+attempt() {
     set +e
     (set -e; "$@") < /dev/null
     status=$?
     set -e
+}
+
+# step NAME COMMAND...: runs it, with its name before and its time after. A failure ends the run.
+step() {
+    local name=$1 begun=$SECONDS status
+    shift
+    printf '\n==> %s\n' "$name"
+    attempt "$@"
     local took="$((SECONDS - begun)) s"
     if [ "$status" -ne 0 ]; then
         printf '\n<== FAILED: %s (exit %s, after %s)\n' "$name" "$status" "$took"
@@ -55,13 +60,14 @@ install_packages() {
         { tail -n 5 "$tools/apt.log"; return 1; }
 }
 
-# install_cargo_deny: a debug build, because it runs for seconds and an optimised one compiles for minutes.
-install_cargo_deny() {
-    command -v cargo-deny > /dev/null && return
-    CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_TARGET_DIR=$tools/build \
-        cargo install -q cargo-deny --version 0.20.2 --locked --debug --root "$tools"
+# Cargo's programs as debug builds: they run for seconds, and optimised ones compile for minutes.
+install_cargo_program() { # NAME VERSION
+    ! command -v "$1" > /dev/null || return 0
+    CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR=$tools/build cargo install -q "$1" --version "$2" --locked --debug --root "$tools"
     rm -rf "$tools/build"
 }
+install_cargo_deny() { install_cargo_program cargo-deny 0.20.2; }
+install_cargo_fuzz() { install_cargo_program cargo-fuzz 0.13.2; }
 
 report() {
     printf '\nSteps and their times:\n'
