@@ -37,14 +37,9 @@ pub use memory::MemoryReplayStore;
 
 #[cfg(feature = "alloc")]
 mod memory {
-    use alloc::collections::{BTreeMap, BTreeSet};
-    use core::time::Duration;
-
     use super::{Admission, ReplayStore};
     use crate::time::UnixTime;
-
-    /// After a restart, times before this long after the start are refused (REPLAY-4).
-    const START_SKEW: Duration = Duration::from_millis(1_000);
+    use alloc::collections::{BTreeMap, BTreeSet};
 
     /// A store in this process: 48 bytes and some overhead a request, bounded.
     #[derive(Debug)]
@@ -69,7 +64,7 @@ mod memory {
         /// A store of a gateway that started again at `started` with epoch keys from before: what was admitted then is not known.
         pub const fn after_restart(capacity: usize, started: UnixTime) -> Self {
             Self {
-                not_before: started.saturating_add(START_SKEW),
+                not_before: started.saturating_add(super::WINDOW),
                 capacity,
                 seen: BTreeMap::new(),
                 by_expiry: BTreeSet::new(),

@@ -393,7 +393,7 @@ fn exchanges() {
         let request = &vector["request"];
         let wire = hex(&request["wire"]);
         for step in [1, 7, wire.len()] {
-            let (outcome, body) = gateway(&vector, &[wire.clone()], step);
+            let (outcome, body) = gateway(&vector, std::slice::from_ref(&wire), step);
             assert_eq!(outcome, "complete", "{name}");
             assert_eq!(body, hex(&request["body"]), "{name}");
         }

@@ -13,6 +13,10 @@ use crate::suite::RecordAead;
 
 /// The smallest uniform frame that still holds something.
 const MIN_UNIFORM: usize = 64;
+/// A padded HEAD is a multiple of this.
+const HEAD_STEP: usize = 256;
+/// A padded ERROR that no HEAD came before.
+const ERROR_SIZE: usize = 1024;
 
 /// Seals one direction. Frames are put together and sealed in secure memory; only ciphertext leaves it.
 pub(super) struct Outgoing<A> {
@@ -20,8 +24,11 @@ pub(super) struct Outgoing<A> {
     frame: SecureBytes,
     padding: Padding,
     max_frame: usize,
-    /// Sealed bytes and frames so far, HEAD included.
-    total: u64,
+    /// Content of a DATA frame that is not sealed yet, in `frame`.
+    held: usize,
+    /// Bytes on the wire of the DATA frames so far.
+    data_total: u64,
+    /// Frames so far, HEAD included.
     frames: u64,
     queue: Queue,
 }
@@ -76,7 +83,8 @@ impl<A: RecordAead> Outgoing<A> {
             frame: memory.with_capacity(0)?,
             padding,
             max_frame,
-            total: 0,
+            held: 0,
+            data_total: 0,
             frames: 0,
             queue,
         })
@@ -116,43 +124,74 @@ impl<A: RecordAead> Outgoing<A> {
                     other => other,
                 },
             )?;
-        self.seal(FrameType::Head, len, 0)
+        let size = match self.padding {
+            Padding::Padme => (SEALED_OVERHEAD + len)
+                .next_multiple_of(HEAD_STEP)
+                .min(self.max_frame),
+            _ => 0,
+        };
+        self.seal(FrameType::Head, len, size)
     }
 
     /// Seals DATA with as much of `content` as one frame holds, and says how much that was.
+    ///
+    /// With Padmé a frame leaves only once it is full: what the body ends with waits in secure memory for [`last`](Self::last),
+    /// so that frame sizes say nothing of where the pieces began and ended.
     pub(super) fn data(&mut self, content: &[u8]) -> Result<usize, Error> {
-        let len = content.len().min(self.frame_capacity());
+        let len = content.len().min(self.frame_capacity() - self.held);
         self.put(&content[..len])?;
-        self.seal(FrameType::Data, len, 0)?;
+        self.held += len;
+        if self.padding != Padding::Padme {
+            self.seal_held(0)?;
+        } else if self.held == self.frame_capacity() && len < content.len() {
+            self.seal_held(self.max_frame)?;
+        }
         Ok(len)
     }
 
-    /// Seals the last frame: END without, ERROR with content; the direction's padding goes before and into it.
+    /// Seals what waits, if anything does or `size` asks for a frame.
+    fn seal_held(&mut self, size: usize) -> Result<(), Error> {
+        let held = core::mem::take(&mut self.held);
+        self.seal(FrameType::Data, held, size)
+    }
+
+    /// Seals the last frame: END without, ERROR with content, after what pads the direction (spec section 9.2).
     pub(super) fn last(&mut self, kind: FrameType, content: &[u8]) -> Result<(), Error> {
-        let extra = match self.padding {
-            Padding::None => 0,
-            Padding::Padme => {
-                let total = self.total + (SEALED_OVERHEAD + content.len()) as u64;
-                let mut missing = padme(total) - total;
-                let room = (self.max_frame - SEALED_OVERHEAD - content.len()) as u64;
-                while missing > room {
-                    let size = missing.min(self.max_frame as u64);
-                    self.put(&[])?;
-                    self.seal(FrameType::Data, 0, size as usize)?;
-                    missing -= size;
-                }
-                missing as usize
-            }
+        match self.padding {
+            Padding::None => {}
+            Padding::Padme => self.pad_data()?,
             Padding::Uniform { .. } => {
                 for _ in self.frames + 1..padme(self.frames + 1) {
-                    self.put(&[])?;
-                    self.seal(FrameType::Data, 0, 0)?;
+                    self.seal_held(0)?;
                 }
-                0
             }
-        };
+        }
         self.put(content)?;
-        self.seal(kind, content.len(), SEALED_OVERHEAD + content.len() + extra)
+        let size = match (self.padding, kind) {
+            (Padding::Padme, FrameType::Error) => ERROR_SIZE,
+            _ => 0,
+        };
+        self.seal(kind, content.len(), size)
+    }
+
+    /// Brings the sum of the sizes of the DATA frames to a Padmé value. Each size then follows from that value and the frame limit.
+    fn pad_data(&mut self) -> Result<(), Error> {
+        if self.data_total == 0 && self.held == 0 {
+            return Ok(());
+        }
+        let unpadded = self.data_total + (SEALED_OVERHEAD + self.held) as u64;
+        let mut missing = padme(unpadded) - self.data_total;
+        let max = self.max_frame as u64;
+        // A rest too small for a frame of its own is made one.
+        if !missing.is_multiple_of(max) && missing % max < SEALED_OVERHEAD as u64 {
+            missing += SEALED_OVERHEAD as u64 - missing % max;
+        }
+        while missing > 0 {
+            let size = missing.min(max);
+            self.seal_held(size as usize)?;
+            missing -= size;
+        }
+        Ok(())
     }
 
     /// Seals CANCEL, which is outside the padding of its direction.
@@ -161,12 +200,14 @@ impl<A: RecordAead> Outgoing<A> {
         self.seal(FrameType::Cancel, 0, 0)
     }
 
+    /// Puts content behind what waits in the frame buffer.
     fn put(&mut self, content: &[u8]) -> Result<(), Error> {
-        let needed = CONTENT_OFFSET + content.len();
+        let start = CONTENT_OFFSET + self.held;
+        let needed = start + content.len();
         if self.frame.len() < needed {
             self.frame.try_resize(needed)?;
         }
-        self.frame.expose_mut()[CONTENT_OFFSET..needed].copy_from_slice(content);
+        self.frame.expose_mut()[start..needed].copy_from_slice(content);
         Ok(())
     }
 
@@ -182,7 +223,9 @@ impl<A: RecordAead> Outgoing<A> {
         let frame = &mut self.frame.expose_mut()[..size];
         self.sealer.seal(kind, frame, content_len, size)?;
         self.queue.push(frame);
-        self.total += size as u64;
+        if kind == FrameType::Data {
+            self.data_total += size as u64;
+        }
         self.frames += 1;
         Ok(())
     }

@@ -171,8 +171,12 @@ impl<A: RecordAead> ClientSession<A> {
 
     /// The key set has arrived. With a pin it is judged at once.
     pub fn handle_key_set(&mut self, now: Now, set: KeySet) {
-        let Phase::FetchKeys(request) = core::mem::replace(&mut self.phase, Phase::Done) else {
-            return;
+        let request = match core::mem::replace(&mut self.phase, Phase::Done) {
+            Phase::FetchKeys(request) => request,
+            other => {
+                self.phase = other;
+                return;
+            }
         };
         self.phase = match self.config.trust {
             Trust::Pin(expected) if expected != set.pin() => {
@@ -196,8 +200,12 @@ impl<A: RecordAead> ClientSession<A> {
 
     /// The answer to [`Step::Judge`].
     pub fn judge(&mut self, now: Now, trusted: bool) {
-        let Phase::Judge(request, set) = core::mem::replace(&mut self.phase, Phase::Done) else {
-            return;
+        let (request, set) = match core::mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Judge(request, set) => (request, set),
+            other => {
+                self.phase = other;
+                return;
+            }
         };
         self.phase = if trusted {
             self.accept_keys(now, request, &set)
