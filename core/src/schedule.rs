@@ -193,6 +193,7 @@ fn receive<K: Kem, S: KeyStore>(
 }
 
 /// Derives a key pair from `ikm` (RFC 9180 section 7.1.3) and writes its serialised halves.
+#[cfg(feature = "alloc")]
 pub(crate) fn derive_key_pair(
     suite: Suite,
     ikm: &[u8; 32],
