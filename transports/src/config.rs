@@ -179,7 +179,7 @@ impl<T> ClientBuilder<T> {
     pub(crate) fn check(self) -> Result<(Config, T), Error> {
         let Some(trust) = self.trust else {
             return Err(Error::config(
-                "nothing says which gateway to trust: give its `pin` (`sealwire info URL` shows it), or a `verifier`",
+                "nothing says which gateway to trust: give its `pin` (`sealwire keys --gateway URL` shows it), or a `verifier`",
             ));
         };
         let base_url = check_url(self.base_url, self.allow_http)?;
