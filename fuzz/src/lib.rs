@@ -10,11 +10,12 @@ use aead::consts::{U12, U16, U32};
 use aead::inout::InOutBuf;
 use aead::{AeadCore, AeadInOut, Key, KeyInit, KeySizeUser, Nonce, Tag, TagPosition};
 use rand_core::{TryCryptoRng, TryRng};
+use sealwire_core::agreement::{KeyAgreement, RustCrypto};
 use sealwire_core::exchange::Request;
 use sealwire_core::frame::{FrameHeader, FrameType};
 use sealwire_core::keys::{GatewayKey, Identity, KeyRing, Keys, RecordLimits};
 use sealwire_core::record::OpenHeader;
-use sealwire_core::{RejectCode, Suite, UnixTime};
+use sealwire_core::{KEY_BLOCK_LEN, RejectCode, Suite, UnixTime};
 use sealwire_memlock::{Policy, SecureMemory};
 
 /// A cipher of the right shape that changes nothing and accepts the tag `00..00` only.
@@ -158,14 +159,16 @@ impl World {
 pub struct AnyKey;
 
 impl Keys for AnyKey {
-    fn with_private_key(
+    fn agree(
         &self,
-        _: &OpenHeader,
+        header: &OpenHeader,
+        enc: &[u8],
         _: UnixTime,
-        with: &mut dyn FnMut(&[u8; 32]),
+        secrets: &mut [u8; KEY_BLOCK_LEN],
     ) -> Result<(), RejectCode> {
-        with(&[1; 32]);
-        Ok(())
+        RustCrypto
+            .decapsulate(header, &[1; 32], enc, secrets)
+            .map_err(|_| RejectCode::Undecryptable)
     }
 }
 

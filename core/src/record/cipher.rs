@@ -41,14 +41,14 @@ impl<A: RecordAead, S: KeyStore> Sealer<A, S> {
         content_len: usize,
         size: usize,
     ) -> Result<(), Misuse> {
-        let needed = size.max(SEALED_OVERHEAD + content_len);
-        if frame.len() < needed {
-            return Err(Misuse::OutputTooSmall { needed });
-        }
         let content_length = u16::try_from(content_len).map_err(|_| Misuse::TooLarge {
             what: "frame content",
             limit: u64::from(u16::MAX),
         })?;
+        let needed = size.max(SEALED_OVERHEAD + content_len);
+        if frame.len() < needed {
+            return Err(Misuse::OutputTooSmall { needed });
+        }
         let header = FrameHeader::new(kind, needed - HEADER_LEN).map_err(|_| Misuse::TooLarge {
             what: "frame",
             limit: crate::frame::LARGEST_FRAME as u64,
