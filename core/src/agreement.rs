@@ -47,7 +47,7 @@ use crate::schedule::{KEY_BLOCK_LEN, parts_mut};
 use crate::suite::Suite;
 use crate::time::UnixTime;
 
-pub use hpke::Kem;
+pub use hpke::{self, Kem};
 
 const REQUEST_INFO: &[u8] = b"sealwire/1 request";
 const REQUEST_KEY: &[u8] = b"sealwire/1 request key";
