@@ -101,10 +101,13 @@ class Layout(unittest.TestCase):
         for length in (0, 1, 900, 2004, 33_000, 65_537, 1_000_000):
             for limit in (1024, 16_404):
                 layout = frames.whole(bytes(120), bytes(length), limit)
-                total = sum(plain.size for plain in layout)
-                bare = sum(plain.size for plain in frames.plain_frames(bytes(120), bytes(length), limit))
-                self.assertEqual(total, frames.padme(bare))
-                self.assertTrue(all(plain.size <= limit for plain in layout))
+                head, *data, end = layout
+                self.assertEqual((head.size, end.size), (256, 22))
+                total = sum(plain.size for plain in data)
+                bare = sum(plain.size for plain in frames.plain_frames(bytes(120), bytes(length), limit)[1:-1])
+                self.assertIn(total - frames.padme(bare), range(22))
+                self.assertTrue(all(plain.size == limit for plain in data[:-1]))
+                self.assertEqual(b"".join(plain.content for plain in data), bytes(length))
 
     def test_streams_are_uniform(self) -> None:
         uniform = frames.Uniform(16_404)
