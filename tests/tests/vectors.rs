@@ -15,13 +15,15 @@ use sealwire_core::exchange::{
     ServerExchange, ServerOptions,
 };
 use sealwire_core::frame::{CONTENT_OFFSET, FrameHeader, FrameType};
-use sealwire_core::keys::{KeyRecord, KeySet, Keys, SignedRecord, key_id};
-use sealwire_core::record::{OpenHeader, RequestOpener, RequestSealer};
+use sealwire_core::head::{RequestHead, ResponseHead};
+use sealwire_core::keys::{GatewayKey, KeyRecord, KeySet, Keys, SignedRecord, key_id};
+use sealwire_core::padding::Padding;
+use sealwire_core::record::{OpenHeader, RequestSealer};
 use sealwire_core::replay::{MemoryReplayStore, WINDOW};
 use sealwire_core::{
     Error, ErrorCode, KEY_BLOCK_LEN, Malformed, PeerError, RejectCode, Suite, UnixTime,
 };
-use sealwire_memlock::{Policy, SecureMemory};
+use sealwire_memlock::{Policy, SecureBytes, SecureMemory};
 use sealwire_tests::pair::{drain_client, drain_server};
 use sealwire_tests::random::ScriptedRng;
 use serde_json::Value;
@@ -56,6 +58,10 @@ fn array<const N: usize>(value: &Value) -> [u8; N] {
 
 fn memory() -> SecureMemory {
     SecureMemory::new(Policy::BestEffort)
+}
+
+fn secure(bytes: &[u8]) -> SecureBytes {
+    memory().copy_from(bytes).expect("memory")
 }
 
 fn suite(vector: &Value) -> Suite {
@@ -276,14 +282,8 @@ fn answer(vector: &Value, wire: &[u8]) -> String {
     }
 }
 
-/// Gives the response to a client in steps, and says how it ended and what it showed.
-fn client(
-    vector: &Value,
-    wire: &[u8],
-    exchange_id: &[u8],
-    max_frame: usize,
-    step: usize,
-) -> (String, Vec<u8>) {
+/// The vector's record, signed by an identity of ours.
+fn gateway_key(vector: &Value) -> GatewayKey {
     let signer = SigningKey::from_slice(&[7; 32]).expect("a scalar");
     let record = hex(&vector["record"]);
     let signed = [b"sealwire/1 key record\0", &record[..]].concat();
@@ -299,10 +299,20 @@ fn client(
         signature: signature.to_bytes().into(),
         evidence: None,
     };
-    let now = clock(vector);
-    let key = KeySet::new(identity, vec![signed])
-        .select(suite(vector), now)
-        .expect("a good record");
+    KeySet::new(identity, vec![signed])
+        .select(suite(vector), clock(vector))
+        .expect("a good record")
+}
+
+/// Gives the response to a client in steps, and says how it ended and what it showed.
+fn client(
+    vector: &Value,
+    wire: &[u8],
+    exchange_id: &[u8],
+    max_frame: usize,
+    step: usize,
+) -> (String, Vec<u8>) {
+    let (key, now) = (gateway_key(vector), clock(vector));
     let mut seed = encapsulation_seed(vector).to_vec();
     seed.extend_from_slice(exchange_id);
     let mut response = Limits {
@@ -419,7 +429,7 @@ fn exchanges() {
         }
         seal_again(&vector, name);
         let head = hex(&request["frames"][0]["content"]);
-        let head = sealwire_core::head::RequestHead::decode(&head).expect("a good head");
+        let head = RequestHead::decode(&head).expect("a good head");
         let response = &vector["response"];
         let wire = hex(&response["wire"]);
         for step in [1, 7, wire.len()] {
@@ -443,47 +453,113 @@ fn exchanges() {
 /// Seals the vector's frames at level 1: the same bytes must come out.
 fn seal_again(vector: &Value, name: &str) {
     let header = OpenHeader::new(suite(vector), array(&vector["key_id"]));
-    let keys = OneKey::of(vector);
     let request = &vector["request"];
-    {
-        let mut seed = encapsulation_seed(vector);
-        let record = hex(&vector["record"]);
-        let record = KeyRecord::parse(&record).expect("a good record");
-        let mut enc = vec![0; suite(vector).enc_len()];
-        let mut block = [0; KEY_BLOCK_LEN];
-        let sealer =
-            RequestSealer::new(&header, record.public_key, &mut seed, &mut enc, &mut block);
-        let mut sealer = sealer.expect("a good key");
-        assert_eq!(enc[..], hex(&vector["enc"]), "{name}");
-        let mut wire = hex(&request["wire"])[..4 + 15 + enc.len()].to_vec();
-        let frames = request["frames"].as_array().expect("frames");
-        for (i, frame) in frames.iter().enumerate() {
-            let content = hex(&frame["content"]);
-            let size = 22 + content.len() + frame["padding"].as_u64().expect("a number") as usize;
-            let mut buffer = vec![0; size];
-            buffer[CONTENT_OFFSET..CONTENT_OFFSET + content.len()].copy_from_slice(&content);
-            match frame["type"].as_u64() {
-                Some(0x10) => sealer
-                    .seal_head(&mut buffer, content.len(), size)
-                    .expect("fits"),
-                Some(0x11) => sealer
-                    .seal_data(&mut buffer, content.len(), size)
-                    .expect("fits"),
-                _ => {
-                    assert_eq!(i, frames.len() - 1);
-                    assert!(sealer.seal_end(&mut buffer, size).is_ok());
-                    wire.extend(buffer);
-                    break;
-                }
-            }
-            wire.extend(buffer);
-        }
-        assert_eq!(wire, hex(&request["wire"]), "{name}");
-    }
+    let mut seed = encapsulation_seed(vector);
+    let record = hex(&vector["record"]);
+    let record = KeyRecord::parse(&record).expect("a good record");
+    let mut enc = vec![0; suite(vector).enc_len()];
     let mut block = [0; KEY_BLOCK_LEN];
-    let opener = RequestOpener::new(&header, &hex(&vector["enc"]), &keys.private, &mut block)
-        .expect("a good key");
-    drop(opener);
+    let sealer = RequestSealer::new(&header, record.public_key, &mut seed, &mut enc, &mut block);
+    let mut sealer = sealer.expect("a good key");
+    assert_eq!(enc[..], hex(&vector["enc"]), "{name}");
+    let mut wire = hex(&request["wire"])[..4 + 15 + enc.len()].to_vec();
+    let frames = request["frames"].as_array().expect("frames");
+    for (i, frame) in frames.iter().enumerate() {
+        let content = hex(&frame["content"]);
+        let size = 22 + content.len() + frame["padding"].as_u64().expect("a number") as usize;
+        let mut buffer = vec![0; size];
+        buffer[CONTENT_OFFSET..CONTENT_OFFSET + content.len()].copy_from_slice(&content);
+        match frame["type"].as_u64() {
+            Some(0x10) => sealer
+                .seal_head(&mut buffer, content.len(), size)
+                .expect("fits"),
+            Some(0x11) => sealer
+                .seal_data(&mut buffer, content.len(), size)
+                .expect("fits"),
+            _ => {
+                assert_eq!(i, frames.len() - 1);
+                assert!(sealer.seal_end(&mut buffer, size).is_ok());
+                wire.extend(buffer);
+                break;
+            }
+        }
+        wire.extend(buffer);
+    }
+    assert_eq!(wire, hex(&request["wire"]), "{name}");
+}
+
+/// PAD-1: the peer's whole bodies and ours have the same frames, byte for byte, in both directions; and so have its streams.
+#[test]
+fn padding_as_the_peer_pads() {
+    let mut count = 0;
+    for vector in vectors("exchange") {
+        let name = vector["name"].as_str().expect("a name");
+        let padded = [
+            "whole-padded",
+            "long-bodies",
+            "streamed-uniform",
+            "streamed-error",
+        ];
+        if !padded.iter().any(|kind| name.ends_with(kind)) {
+            continue;
+        }
+        count += 1;
+        let request = &vector["request"];
+        let content = hex(&request["frames"][0]["content"]);
+        let head = RequestHead::decode(&content).expect("a good head");
+        let mut ours = Request::new(head.method, head.path, secure(&hex(&request["body"])));
+        ours.content_type = head.content_type.map(Into::into);
+        ours.authorization = head.authorization.map(|value| secure(value.as_bytes()));
+        ours.idempotency_key = head.idempotency_key.map(Into::into);
+        let mut seed = encapsulation_seed(&vector).to_vec();
+        seed.extend_from_slice(&head.exchange_id);
+        let (key, now) = (gateway_key(&vector), clock(&vector));
+        let (options, mut rng) = (ClientOptions::default(), ScriptedRng::new(seed));
+        let made = ClientExchange::new(&memory(), &key, ours, now, options, &mut rng);
+        let mut client = made.map_err(|(_, error)| error).expect("can be sent");
+        assert_eq!(drain_client(&mut client), hex(&request["wire"]), "{name}");
+
+        let keys = OneKey::of(&vector);
+        let mut rng = ScriptedRng::new(hex(&vector["response_nonce"]));
+        let made = ServerExchange::new(&memory(), ServerOptions::default(), &mut rng);
+        let mut server = made.expect("memory");
+        let mut context = ServerContext {
+            now,
+            keys: &keys,
+            replay: &mut MemoryReplayStore::new(1),
+        };
+        server.handle_input(&hex(&request["wire"]), &mut context);
+        server.handle_eof(now);
+        assert_eq!(server.poll_event(), Some(ServerEvent::Request));
+        let response = &vector["response"];
+        let frames = response["frames"].as_array().expect("frames");
+        let content = hex(&frames[0]["content"]);
+        let head = ResponseHead::decode(&content).expect("a good head");
+        let streamed = name.contains("streamed");
+        let padding = match streamed {
+            true => Padding::Uniform { frame: 1024 },
+            false => Padding::Padme,
+        };
+        server.respond(&head, padding).expect("a request waits");
+        let data = frames.iter().filter(|frame| frame["type"] == 0x11);
+        let mut wire = Vec::new();
+        for piece in data.map(|frame| hex(&frame["content"])) {
+            // Of a stream each frame was a piece; the cover frames before the last are made by the padding.
+            if !piece.is_empty() {
+                assert_eq!(server.send_data(&piece).expect("under way"), piece.len());
+                wire.extend(drain_server(&mut server));
+            }
+        }
+        match response["expect"].as_str() {
+            Some("error:upstream") => server.fail(ErrorCode::Upstream, now),
+            Some("error:timeout") => server.fail(ErrorCode::Timeout, now),
+            _ => server.finish(),
+        }
+        .expect("under way");
+        wire.extend(drain_server(&mut server));
+        assert_eq!(wire, hex(&response["wire"]), "{name}");
+    }
+    assert!(count >= 8, "{count} vectors");
 }
 
 #[test]
