@@ -216,7 +216,7 @@ fn cancel() {
     assert!(client.can_continue());
 }
 
-/// ORDER-6: a CANCEL that crossed the end of the answer stands where the next exchange begins, and is passed over, once.
+/// RAW-3, ORDER-6: a CANCEL that crossed the end of the answer stands where the next exchange begins, and is passed over, once.
 #[test]
 fn a_late_cancel_is_passed_over() {
     let mut world = World::new(34);
@@ -285,7 +285,7 @@ fn a_broken_cancel_does_not_break_the_answer() {
     assert!(!server.can_continue());
 }
 
-/// Section 13: the keys may be asked for between exchanges, in this version, and never over HTTP.
+/// RAW-2: the keys may be asked for between exchanges, in this version, and never over HTTP.
 #[test]
 fn keys_on_request() {
     let mut world = World::new(36);
@@ -328,7 +328,7 @@ fn keys_on_request() {
     assert_eq!(drain_server(&mut server), [0x05, 0, 0, 1, 4], "over HTTP");
 }
 
-/// ORDER-3: a gateway that has heard enough may answer while the client still sends. Its refusal arrives; nothing more leaves, and
+/// ORDER-9, ORDER-3: a gateway that has heard enough may answer while the client still sends. Its refusal arrives; nothing more leaves, and
 /// nothing but a refusal is taken.
 #[test]
 fn an_answer_before_the_request_has_left() {
@@ -398,7 +398,7 @@ fn an_answer_before_the_request_has_left() {
     assert_eq!(seen, Seen::default());
 }
 
-/// FRAME-3, FRAME-6: what may not come is refused by its header alone, before there is room for its body.
+/// FRAME-3, FRAME-6, FRAME-7: what may not come is refused by its header alone, before there is room for its body.
 #[test]
 fn order_is_checked_by_the_header() {
     let mut world = World::new(39);

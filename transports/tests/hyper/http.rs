@@ -3,14 +3,17 @@
 use std::sync::{Arc, Mutex};
 
 use sealwire::ErrorKind;
+use sealwire::core::exchange::{ClientEvent, ClientExchange, ClientOptions, Request};
 use sealwire::core::keys::KeySet;
+use sealwire::core::{ErrorCode, Suite};
 use sealwire::hyper::SecureChatCompletion;
+use sealwire::server::{Reply, ReplyBody};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::answers::chat;
-use crate::support::{CHAT, Server, at_once, canned, json, quick};
+use crate::support::{CHAT, MEMORY, Server, at_once, bytes, canned, json, now, quick};
 
 /// One exchange of HTTP/1.1, by hand: head and body of the reply.
 async fn exchange(server: &Server, request: &str, body: &[u8]) -> (String, Vec<u8>) {
@@ -199,6 +202,110 @@ async fn heads_tell_nothing_and_redirects_are_not_followed() {
         elsewhere.seen.lock().expect("no panic").is_empty(),
         "a redirect was followed"
     );
+}
+
+/// HTTP-5: a body's length may be told, or not; a request and an answer are whole by END alone.
+#[tokio::test]
+async fn bodies_with_and_without_a_length() {
+    let server = Server::start(at_once(|request| {
+        Ok(Reply::new(
+            200,
+            "text/plain",
+            ReplyBody::Whole(request.into_body()),
+        ))
+    }))
+    .await;
+    let (_, keys) = exchange(&server, "GET /.well-known/sealwire-keys", b"").await;
+    let key = KeySet::from_json(&keys)
+        .and_then(|set| set.select(Suite::P256, now()))
+        .expect("a key");
+    for chunked in [false, true] {
+        for whole in [true, false] {
+            let request = Request::new("POST", "/echo", bytes(b"marker"));
+            let options = ClientOptions::default();
+            let made = ClientExchange::new(
+                &MEMORY,
+                &key,
+                request,
+                now(),
+                options,
+                &mut getrandom::SysRng,
+            );
+            let mut client = made.map_err(|(_, error)| error).expect("sealed");
+            let mut wire = vec![0; 4096];
+            let sent = client.poll_transmit(&mut wire).expect("memory");
+            // Without END the body of HTTP is as whole as ever, and the request is not.
+            wire.truncate(if whole { sent } else { sent - 22 });
+            let address = server.url.trim_start_matches("http://");
+            let mut stream = TcpStream::connect(address).await.expect("listening");
+            let head = "POST /sealwire/v1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/sealwire; v=1\r\n";
+            let mut http = head.as_bytes().to_vec();
+            if chunked {
+                http.extend(b"transfer-encoding: chunked\r\n\r\n");
+                for piece in wire.chunks(100) {
+                    http.extend(format!("{:x}\r\n", piece.len()).as_bytes());
+                    http.extend(piece);
+                    http.extend(b"\r\n");
+                }
+                http.extend(b"0\r\n\r\n");
+            } else {
+                http.extend(format!("content-length: {}\r\n\r\n", wire.len()).as_bytes());
+                http.extend(&wire);
+            }
+            stream.write_all(&http).await.expect("open");
+            let mut reply = Vec::new();
+            stream.read_to_end(&mut reply).await.expect("open");
+            let end = reply
+                .windows(4)
+                .position(|bytes| bytes == b"\r\n\r\n")
+                .expect("a head");
+            let (head, body) = reply.split_at(end + 4);
+            let head = String::from_utf8(head.to_vec())
+                .expect("text")
+                .to_lowercase();
+            assert!(head.starts_with("http/1.1 200"), "{head}");
+            let body = match head.contains("chunked") {
+                true => unchunked(body),
+                false => body.to_vec(),
+            };
+            let (mut rest, mut said) = (&body[..], Vec::new());
+            let mut outcome = "nothing";
+            while !rest.is_empty() {
+                let taken = client.handle_input(rest).expect("of the protocol");
+                rest = &rest[taken..];
+                match client.poll_event() {
+                    Some(ClientEvent::Data(data)) => said.extend_from_slice(data),
+                    Some(ClientEvent::Complete(_)) => outcome = "complete",
+                    Some(ClientEvent::Error { code, .. }) => {
+                        assert_eq!(code, ErrorCode::Malformed);
+                        outcome = "refused";
+                    }
+                    _ => {}
+                }
+            }
+            match whole {
+                true => assert_eq!((outcome, &said[..]), ("complete", &b"marker"[..])),
+                false => assert_eq!((outcome, &said[..]), ("refused", &b""[..])),
+            }
+        }
+    }
+}
+
+fn unchunked(mut body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    loop {
+        let end = body
+            .windows(2)
+            .position(|bytes| bytes == b"\r\n")
+            .expect("a size");
+        let size = str::from_utf8(&body[..end]).expect("text");
+        let size = usize::from_str_radix(size, 16).expect("hexadecimal");
+        if size == 0 {
+            return out;
+        }
+        out.extend_from_slice(&body[end + 2..end + 2 + size]);
+        body = &body[end + 2 + size + 2..];
+    }
 }
 
 /// HTTP-1: a base URL may have a path, with a slash at its end or without.
