@@ -326,7 +326,6 @@ fuzz_target!(|plan: Plan<'_>| {
             true => Suite::MlKem768P256,
             false => Suite::P256,
         };
-        let key = world.key_of(suite);
         let mut response = Limits::RESPONSE;
         if plan.small_frames {
             response.frame = 1024;
@@ -338,8 +337,10 @@ fuzz_target!(|plan: Plan<'_>| {
             ..ClientOptions::default()
         };
         for ops in plan.exchanges.iter().take(3) {
-            let request = world.request(plan.body);
-            let client = ClientExchange::new(&world.memory, key, request, NOW, options, &mut rng);
+            // A uniform size that the head does not fit.
+            let Ok(client) = world.client(suite, plan.body, options, &mut rng) else {
+                return;
+            };
             let server_options = ServerOptions {
                 one_exchange: plan.http,
                 ..ServerOptions::default()
@@ -347,7 +348,7 @@ fuzz_target!(|plan: Plan<'_>| {
             let server = ServerExchange::new(&world.memory, server_options, &mut rng);
             let mut run = Run {
                 world,
-                client: client.expect("a request that can be sent"),
+                client,
                 server: server.expect("ordinary memory"),
                 // Up to 1.3 windows away.
                 now: NOW

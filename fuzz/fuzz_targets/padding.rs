@@ -5,14 +5,13 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use sealwire_core::exchange::{
-    ClientEvent, ClientExchange, ClientOptions, Limits, ServerContext, ServerEvent, ServerExchange,
-    ServerOptions,
+    ClientEvent, ClientOptions, Limits, ServerContext, ServerEvent, ServerExchange, ServerOptions,
 };
 use sealwire_core::frame::FrameType;
 use sealwire_core::head::ResponseHead;
 use sealwire_core::padding::{Padding, padme};
 use sealwire_core::replay::MemoryReplayStore;
-use sealwire_core::{ErrorCode, UnixTime};
+use sealwire_core::{ErrorCode, Suite, UnixTime};
 use sealwire_fuzz::{AnyKey, CountingRng, NOW, NullAead, World, sizes};
 
 #[derive(Arbitrary, Debug)]
@@ -104,15 +103,7 @@ fuzz_target!(|plan: Plan| {
             ..ClientOptions::default()
         };
         let body = vec![7; plan.body.into()];
-        let request = world.request(&body);
-        let made = ClientExchange::<NullAead>::with_aead(
-            &world.memory,
-            &world.key,
-            request,
-            NOW,
-            options,
-            &mut rng,
-        );
+        let made = world.client::<NullAead>(Suite::P256, &body, options, &mut rng);
         let mut client = made.expect("a request that can be sent");
         let mut wire = vec![0; 1 << 18];
         let count = client.poll_transmit(&mut wire).expect("ordinary memory");
@@ -145,7 +136,8 @@ fuzz_target!(|plan: Plan| {
         };
         let head = ResponseHead::new(200, received.head().exchange_id);
         server.respond(&head, padding).expect("a request waits");
-        let (mut out, mut pieces, mut total) = (Vec::new(), Vec::new(), 0);
+        let count = server.poll_transmit(&mut wire);
+        let (mut out, mut pieces, mut total) = (wire[..count].to_vec(), Vec::new(), 0);
         for len in plan.pieces.iter().take(16) {
             let piece = vec![9; usize::from(*len) % 8192];
             let taken = server.send_data(&piece).expect("under way");

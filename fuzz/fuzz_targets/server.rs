@@ -142,7 +142,10 @@ fn run<'a>(
                 Some(event) => gateway.note(event),
                 None if consumed > 0 => {}
                 // The answer has ended, and what is left belongs to the next exchange.
-                None if gateway.server.state() == ServerState::Done && !rest.is_empty() => {
+                None if !set.one_exchange
+                    && gateway.server.state() == ServerState::Done
+                    && !rest.is_empty() =>
+                {
                     let next = Gateway::new(world, set, &mut rng);
                     ended.push(std::mem::replace(&mut gateway, next).end());
                 }

@@ -14,7 +14,7 @@ use sealwire_core::session::{
     ClientSession, Failure, GatewayState, SessionConfig, SessionEvent, Step, Trust,
 };
 use sealwire_core::{Malformed, Now, UnixTime};
-use sealwire_fuzz::{CountingRng, NOW, NullAead, Wire, World, null_frame};
+use sealwire_fuzz::{CountingRng, NOW, NullAead, NullAgreement, Wire, World, null_frame};
 
 #[derive(Arbitrary, Debug)]
 enum Action<'a> {
@@ -194,7 +194,8 @@ fuzz_target!(|plan: Plan<'_>| {
         };
         let request = world.request(b"{}");
         let mut session =
-            ClientSession::<NullAead>::with_aead(&world.memory, config, gateway, request, now);
+            ClientSession::<NullAead>::with_aead(&world.memory, config, gateway, request, now)
+                .with_agreement(&NullAgreement);
         for action in plan.actions.iter().take(256) {
             let step = session.step(now, &mut rng);
             match &step {

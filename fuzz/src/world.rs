@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use sealwire_core::exchange::{ClientExchange, ClientOptions, Request};
 use sealwire_core::frame::{FrameHeader, FrameType};
-use sealwire_core::keys::{GatewayKey, Identity, KeyRing, KeySet, Keys, RecordLimits};
+use sealwire_core::keys::{GatewayKey, Identity, KeyRing, KeySet, RecordLimits};
 use sealwire_core::record::OpenHeader;
 use sealwire_core::session::{ClientSession, GatewayState, SessionConfig, Step, Trust};
-use sealwire_core::{Now, RejectCode, Suite, UnixTime};
+use sealwire_core::{Error, Now, RecordAead, Suite, UnixTime};
 use sealwire_memlock::{Policy, SecureMemory};
 
-use crate::{CountingRng, NullAead};
+use crate::{CountingRng, NullAead, NullAgreement};
 
 /// The wall clock of every run.
 pub const NOW: UnixTime = UnixTime::from_millis(1_800_000_000_000);
@@ -49,7 +49,8 @@ impl World {
                 &[Suite::P256, Suite::MlKem768P256],
                 RecordLimits::default(),
                 memory.clone(),
-            );
+            )
+            .with_agreement(&NullAgreement);
             keys.rotate(NOW, &mut rng).expect("counting does not fail");
             keys
         };
@@ -77,14 +78,6 @@ impl World {
         }
     }
 
-    /// The public key that belongs to the private key of [`AnyKey`].
-    pub fn public_key_of(&self, suite: Suite) -> Vec<u8> {
-        let mut public = vec![0; suite.public_key_len()];
-        public[0] = 4;
-        public[1..33].fill(1);
-        public
-    }
-
     /// Runs `f` in the world of this thread.
     pub fn with<R>(f: impl FnOnce(&mut World) -> R) -> R {
         WORLD.with_borrow_mut(f)
@@ -96,12 +89,32 @@ impl World {
         Request::new("POST", "/v1/chat/completions", body)
     }
 
-    /// A client that has sent an empty request, the same in every run, and waits for the answer.
+    /// A client that agrees on nothing secret, made the same way in every run if `rng` is.
+    ///
+    /// # Errors
+    /// A request that cannot be sent.
+    #[allow(clippy::result_large_err)] // as there
+    pub fn client<A: RecordAead>(
+        &self,
+        suite: Suite,
+        body: &[u8],
+        options: ClientOptions,
+        rng: &mut CountingRng,
+    ) -> Result<ClientExchange<A>, (Request, Error)> {
+        ClientExchange::with_agreement(
+            &self.memory,
+            &NullAgreement,
+            self.key_of(suite),
+            self.request(body),
+            NOW,
+            options,
+            rng,
+        )
+    }
+
+    /// A client that has sent its request, the same in every run, and waits for the answer.
     pub fn sent_request(&self, options: ClientOptions) -> ClientExchange<NullAead> {
-        let mut rng = CountingRng::default();
-        let request = self.request(b"{}");
-        let made =
-            ClientExchange::with_aead(&self.memory, &self.key, request, NOW, options, &mut rng);
+        let made = self.client(Suite::P256, b"{}", options, &mut CountingRng::default());
         let mut client = made.expect("a request that can be sent");
         let mut out = [0; 1024];
         while client.poll_transmit(&mut out).expect("ordinary memory") > 0 {}
@@ -133,19 +146,4 @@ fn learned(memory: &SecureMemory, set: &KeySet) -> GatewayState {
     assert_eq!(session.step(now, &mut rng), Ok(Step::FetchKeys));
     session.handle_key_set(now, set.clone());
     session.gateway().clone()
-}
-
-/// Keys for a null cipher: any OPEN of a known suite gets the same private key.
-pub struct AnyKey;
-
-impl Keys for AnyKey {
-    fn with_private_key(
-        &self,
-        _: &OpenHeader,
-        _: UnixTime,
-        with: &mut dyn FnMut(&[u8; 32]),
-    ) -> Result<(), RejectCode> {
-        with(&[1; 32]);
-        Ok(())
-    }
 }

@@ -9,6 +9,7 @@ use aes_gcm::{Aes256Gcm, Nonce};
 use hpke::{Kem, Serializable};
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};
+use sealwire_core::agreement::{KeyAgreement, RustCrypto};
 use sealwire_core::exchange::{
     ClientEvent, ClientExchange, ClientOptions, Limits, Request, ServerContext, ServerEvent,
     ServerExchange, ServerOptions,
@@ -100,11 +101,12 @@ impl OneKey {
 }
 
 impl Keys for OneKey {
-    fn with_private_key(
+    fn agree(
         &self,
         header: &OpenHeader,
+        enc: &[u8],
         now: UnixTime,
-        with: &mut dyn FnMut(&[u8; 32]),
+        secrets: &mut [u8; KEY_BLOCK_LEN],
     ) -> Result<(), RejectCode> {
         if header.suite() != self.suite {
             return Err(RejectCode::Suite);
@@ -113,8 +115,9 @@ impl Keys for OneKey {
         if header.key_id() != self.id || now >= end {
             return Err(RejectCode::Key);
         }
-        with(&self.private);
-        Ok(())
+        RustCrypto
+            .decapsulate(header, &self.private, enc, secrets)
+            .map_err(|_| RejectCode::Undecryptable)
     }
 }
 
@@ -488,7 +491,13 @@ fn key_sets() {
                     }
                     "usable"
                 }
-                Err(Malformed::Keys(_) | Malformed::Signature | Malformed::PublicKey) => "refused",
+                Err(
+                    Malformed::Keys(_)
+                    | Malformed::Signature
+                    | Malformed::PublicKey
+                    | Malformed::NoKey
+                    | Malformed::KeyTime,
+                ) => "refused",
                 Err(other) => panic!("{other:?}"),
             },
             Err(_) => "refused",

@@ -11,10 +11,11 @@ use sealwire_memlock::SecureMemory;
 
 use super::error::{Failure, SessionError};
 use super::policy::{GatewayState, SessionConfig, Trust};
+use crate::agreement::{KeyAgreement, RustCrypto};
 use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
 use crate::exchange::{ClientEvent, ClientExchange, Request};
 use crate::head::ResponseHead;
-use crate::keys::{GatewayKey, KeySet};
+use crate::keys::{GatewayKey, KeySet, SignedRecord};
 use crate::record::Complete;
 use crate::suite::RecordAead;
 use crate::time::{Now, UnixTime};
@@ -63,6 +64,7 @@ pub struct ClientSession<A = Aes256Gcm> {
     phase: Phase<A>,
     config: SessionConfig,
     memory: SecureMemory,
+    agreement: &'static dyn KeyAgreement,
     gateway: GatewayState,
     started: Duration,
     /// When the wait for the next thing began, and for how long it may take.
@@ -99,6 +101,7 @@ impl<A: RecordAead> ClientSession<A> {
             phase: Phase::Idle(request),
             config,
             memory: memory.clone(),
+            agreement: &RustCrypto,
             gateway,
             started: now.monotonic,
             waiting: (now.monotonic, config.timeouts.total, "everything"),
@@ -107,6 +110,13 @@ impl<A: RecordAead> ClientSession<A> {
             resealed: false,
             head_shown: false,
         }
+    }
+
+    /// Encapsulates with another implementation of the KEMs.
+    #[must_use]
+    pub fn with_agreement(mut self, agreement: &'static dyn KeyAgreement) -> Self {
+        self.agreement = agreement;
+        self
     }
 
     /// What to do next.
@@ -151,7 +161,9 @@ impl<A: RecordAead> ClientSession<A> {
         );
         let unix = self.gateway.unix(now);
         let usable = |key: &&GatewayKey| {
-            key.suite == self.config.suite && (!unix.is_known() || unix < key.not_after)
+            key.suite == self.config.suite
+                && (!unix.is_known() || unix < key.not_after)
+                && self.gateway.is_trusted_by(self.config.trust)
         };
         let Some(key) = self.gateway.key.as_ref().filter(usable) else {
             return Phase::FetchKeys(request);
@@ -162,8 +174,16 @@ impl<A: RecordAead> ClientSession<A> {
                 Err(error) => return Phase::Failed(error.into()),
             }
         }
-        match ClientExchange::with_aead(&self.memory, key, request, unix, self.config.options, rng)
-        {
+        let (memory, options) = (&self.memory, self.config.options);
+        match ClientExchange::with_agreement(
+            memory,
+            self.agreement,
+            key,
+            request,
+            unix,
+            options,
+            rng,
+        ) {
             Ok(exchange) => Phase::Send(Box::new(exchange)),
             Err((_, error)) => Phase::Failed(error.into()),
         }
@@ -185,7 +205,14 @@ impl<A: RecordAead> ClientSession<A> {
                     found: set.pin(),
                 })
             }
-            Trust::Ask if self.gateway.pin != Some(set.pin()) => Phase::Judge(request, set),
+            Trust::Ask if !self.gateway.judged || self.gateway.pin != Some(set.pin()) => {
+                Phase::Judge(request, set)
+            }
+            // What is judged must be there, and be the key that is used.
+            Trust::AskEachKey => match set.select(self.config.suite, self.gateway.unix(now)) {
+                Ok(_) => Phase::Judge(request, set),
+                Err(error) => Phase::Failed(SessionError::Keys(error)),
+            },
             _ => self.accept_keys(now, request, &set),
         };
     }
@@ -196,6 +223,15 @@ impl<A: RecordAead> ClientSession<A> {
             Phase::Judge(_, set) => Some(set),
             _ => None,
         }
+    }
+
+    /// The record that is used if the key set is trusted, in [`Step::Judge`]: the one whose evidence counts.
+    pub fn candidate(&self, now: Now) -> Option<&SignedRecord> {
+        let (_, signed) = self
+            .key_set()?
+            .candidate(self.config.suite, self.gateway.unix(now))
+            .ok()?;
+        Some(signed)
     }
 
     /// The answer to [`Step::Judge`].
@@ -219,6 +255,8 @@ impl<A: RecordAead> ClientSession<A> {
             Ok(key) => {
                 self.gateway.key = Some(key);
                 self.gateway.pin = Some(set.pin());
+                self.gateway.judged = self.config.trust != Trust::DangerousAny;
+                self.gateway.each_key_judged = self.config.trust == Trust::AskEachKey;
                 Phase::Idle(request)
             }
             Err(error) => Phase::Failed(SessionError::Keys(error)),
