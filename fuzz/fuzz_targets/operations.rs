@@ -214,7 +214,10 @@ impl Run<'_> {
 
     fn deliver_to_client(&mut self, count: usize) {
         let upto = count.min(self.to_client.len());
+        let was_sent = self.client.is_request_sent();
         let consumed = self.client.handle_input(&self.to_client[..upto]);
+        // An answer that comes early ends the request.
+        self.request_disturbed |= !was_sent && self.client.is_request_sent();
         match consumed {
             Ok(consumed) => {
                 self.to_client.drain(..consumed);
@@ -251,7 +254,9 @@ impl Run<'_> {
         }
     }
 
+    /// What the client had not sent it sends no more.
     fn client_eof(&mut self) {
+        self.request_disturbed |= !self.client.is_request_sent();
         if self.client.handle_eof().is_ok() {
             assert!(self.client_over);
         }
@@ -321,7 +326,7 @@ fn cut(wire: &mut Vec<u8>, at: u16) -> bool {
 fuzz_target!(|plan: Plan<'_>| {
     World::with(|world| {
         let mut rng = CountingRng::default();
-        let mut replay = MemoryReplayStore::new(2);
+        let mut replay = MemoryReplayStore::new(4);
         let suite = match plan.hybrid {
             true => Suite::MlKem768P256,
             false => Suite::P256,

@@ -136,7 +136,7 @@ fn request(world: &World, http: bool, wire: &[u8]) -> String {
                 complete = false;
                 server.fail(ErrorCode::Cancelled, NOW).expect("under way");
             }
-            Some(_) => {}
+            Some(_) => complete = false,
             None if consumed == 0 => break,
             None => {}
         }
