@@ -181,9 +181,11 @@ impl Run<'_> {
     }
 
     fn respond(&mut self, padding: u16) {
+        // A request that is answered can no longer be taken.
+        self.take();
         let head = ResponseHead::new(200, *self.client.exchange_id());
         if self.server.respond(&head, padding_of(padding)).is_ok() {
-            assert!(!self.refused, "an answer to what was refused");
+            assert!(self.taken && !self.refused, "an answer to nothing");
         }
     }
 

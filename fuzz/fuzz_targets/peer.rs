@@ -15,6 +15,7 @@ use sealwire_core::exchange::{
     ClientEvent, ClientExchange, ClientOptions, Limits, ServerContext, ServerEvent, ServerExchange,
     ServerOptions,
 };
+use sealwire_core::frame::FrameType;
 use sealwire_core::head::{Headers, RequestHead, ResponseHead, Tier};
 use sealwire_core::keys::{KeyRecord, KeySet};
 use sealwire_core::replay::MemoryReplayStore;
@@ -151,12 +152,27 @@ fn request(world: &World, http: bool, wire: &[u8]) -> String {
     let count = server.poll_transmit(&mut out);
     let (first, frame) = Wire(&out[..count]).last().expect("an answer");
     let content = match first.kind() {
-        sealwire_core::frame::FrameType::Reject => {
+        FrameType::Reject => {
             return format!("reject:{}", reject_name(RejectCode::from_u8(frame[4])));
         }
         _ => Wire::content(frame).expect("an ERROR"),
     };
     format!("error:{}", error_name(ErrorCode::from_u8(content[0])))
+}
+
+/// What of a stream belongs to its first exchange: up to END and one CANCEL. Ours leaves the rest where it is until it has answered.
+fn first_exchange(wire: &[u8]) -> &[u8] {
+    let mut frames = Wire(wire);
+    if frames.any(|(header, _)| header.kind() == FrameType::End) {
+        let rest = frames.0;
+        let cancel = match frames.next() {
+            Some((header, frame)) if header.kind() == FrameType::Cancel => frame.len(),
+            _ if rest.first() == Some(&(FrameType::Cancel as u8)) => rest.len(),
+            _ => 0,
+        };
+        return &wire[..wire.len() - rest.len() + cancel];
+    }
+    wire
 }
 
 /// What a client of ours says of a response.
@@ -187,6 +203,12 @@ fn response(client: &mut ClientExchange<NullAead>, wire: &[u8]) -> String {
         Err(other) => panic!("{other:?}"),
     };
     format!("{outcome} {}", hex(&shown))
+}
+
+fn requests(peer: &mut Peer, world: &World, http: bool, wire: &[u8]) -> (String, String) {
+    let wire = if http { wire } else { first_exchange(wire) };
+    let theirs = peer.ask(1, &[&[u8::from(!http)], wire]);
+    (request(world, http, wire), theirs)
 }
 
 fn word(value: Option<impl ToString>) -> String {
@@ -274,9 +296,9 @@ fuzz_target!(|input: (u8, &[u8])| {
             let (ours, theirs) = match kind % 8 {
                 0 | 1 => {
                     let wire = [world.open_frame(), bytes.to_vec()].concat();
-                    (request(world, http, &wire), peer.ask(1, &[&flags, &wire]))
+                    requests(peer, world, http, &wire)
                 }
-                2 => (request(world, http, bytes), peer.ask(1, &[&flags, bytes])),
+                2 => requests(peer, world, http, bytes),
                 3 => {
                     let mut options = ClientOptions {
                         one_exchange: http,
