@@ -61,6 +61,7 @@ struct Run<'a> {
     /// Someone changed or cut what went this way, or ended it early.
     request_disturbed: bool,
     response_disturbed: bool,
+    begun: bool,
     cancelled: bool,
     taken: bool,
     refused: bool,
@@ -102,7 +103,7 @@ impl Run<'_> {
                 self.client_eof();
             }
             Op::AskForKeys => {
-                if !self.http && self.to_server.is_empty() && !self.client.is_request_sent() {
+                if !self.http && !self.begun && self.to_server.is_empty() {
                     self.to_server = [1, 0, 0, 1, 1].into();
                 }
             }
@@ -122,6 +123,7 @@ impl Run<'_> {
         let mut out = vec![0; room];
         let count = self.client.poll_transmit(&mut out);
         let count = count.expect("ordinary memory");
+        self.begun |= count > 0;
         self.to_server.extend_from_slice(&out[..count]);
     }
 
@@ -366,6 +368,7 @@ fuzz_target!(|plan: Plan<'_>| {
                 to_client: Vec::new(),
                 request_disturbed: false,
                 response_disturbed: false,
+                begun: false,
                 cancelled: false,
                 taken: false,
                 refused: false,

@@ -161,7 +161,11 @@ fn request(world: &World, http: bool, wire: &[u8]) -> String {
 }
 
 /// What of a stream belongs to its first exchange: up to END and one CANCEL. Ours leaves the rest where it is until it has answered.
-fn first_exchange(wire: &[u8]) -> &[u8] {
+/// A CANCEL before it would be that of an earlier one, of which Python's end knows that there was none.
+fn first_exchange(mut wire: &[u8]) -> &[u8] {
+    if let Some(rest) = wire.strip_prefix(&[FrameType::Cancel as u8]) {
+        wire = rest;
+    }
     let mut frames = Wire(wire);
     if frames.any(|(header, _)| header.kind() == FrameType::End) {
         let rest = frames.0;
