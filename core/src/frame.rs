@@ -16,7 +16,7 @@ pub const SEALED_OVERHEAD: usize = CONTENT_OFFSET + TAG_LEN;
 pub const MIN_MAX_FRAME: usize = 1024;
 /// The default largest frame: 16 KiB of plaintext.
 pub const DEFAULT_MAX_FRAME: usize = HEADER_LEN + 16_384 + TAG_LEN;
-/// The largest frame of any peer: content length is 16 bits.
+/// The largest frame that is worth sending: content length is 16 bits, and more would be padding.
 pub const LARGEST_FRAME: usize = SEALED_OVERHEAD + u16::MAX as usize;
 /// Bytes of a response nonce.
 pub const RESPONSE_NONCE_LEN: usize = 32;
@@ -135,7 +135,8 @@ impl FrameHeader {
             FrameType::Accept => len == RESPONSE_NONCE_LEN,
             FrameType::Keys => len >= 1 && len <= 65_535,
             FrameType::Open => len >= 1 && len <= LONGEST_OPEN,
-            _ => len >= CONTENT_LENGTH_LEN + TAG_LEN && len <= LARGEST_FRAME - HEADER_LEN,
+            // However long its padding: what is too long is for the receiver's limit to say (FRAME-3).
+            _ => len >= CONTENT_LENGTH_LEN + TAG_LEN && len < 1 << 24,
         };
         if possible {
             Ok(Self {

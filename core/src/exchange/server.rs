@@ -87,6 +87,8 @@ pub struct ServerExchange<A = Aes256Gcm> {
     /// Nobody can tell where the next exchange would begin.
     broken: bool,
     queue: Queue,
+    /// [`ServerEvent::Request`] was given out, or is about to be.
+    announced: bool,
     event: Option<ServerEvent>,
 }
 
@@ -143,6 +145,7 @@ impl<A: RecordAead> ServerExchange<A> {
             cancelled: false,
             broken: false,
             queue: Queue::default(),
+            announced: false,
             event: None,
         })
     }
@@ -336,7 +339,7 @@ impl<A: RecordAead> ServerExchange<A> {
                 self.body
                     .try_extend_from_slice(self.incoming.content(len))?;
             }
-            FrameType::End if !self.options.one_exchange => self.event = Some(ServerEvent::Request),
+            FrameType::End if !self.options.one_exchange => self.announce(),
             FrameType::Cancel => {
                 self.cancelled = true;
                 self.event = Some(ServerEvent::Cancelled);
@@ -441,7 +444,7 @@ impl<A: RecordAead> ServerExchange<A> {
     pub fn handle_eof(&mut self, now: UnixTime) {
         match self.state {
             ServerState::Handling if self.options.one_exchange && self.head.is_some() => {
-                self.event = Some(ServerEvent::Request);
+                self.announce();
             }
             ServerState::Draining => self.answer_refusal(),
             ServerState::AwaitOpen | ServerState::AwaitHead | ServerState::Body => {
@@ -471,9 +474,19 @@ impl<A: RecordAead> ServerExchange<A> {
         Ok(())
     }
 
+    fn announce(&mut self) {
+        self.announced = true;
+        self.event = Some(ServerEvent::Request);
+    }
+
+    /// Whether the request is whole: over HTTP, END alone does not make it so (ORDER-5).
+    fn is_request_whole(&self) -> bool {
+        self.announced && self.state == ServerState::Handling
+    }
+
     /// The request, once [`ServerEvent::Request`] came.
     pub fn take_request(&mut self) -> Option<ReceivedRequest> {
-        if self.state != ServerState::Handling {
+        if !self.is_request_whole() {
             return None;
         }
         let head = self.head.take()?;
@@ -487,7 +500,7 @@ impl<A: RecordAead> ServerExchange<A> {
     /// # Errors
     /// [`Misuse::State`] if there is no request to answer; [`Misuse`] for a head that cannot be sent; [`Environment`].
     pub fn respond(&mut self, head: &ResponseHead<'_>, padding: Padding) -> Result<(), Error> {
-        if self.state != ServerState::Handling {
+        if !self.is_request_whole() {
             return Err(Misuse::State("no request waits for a response").into());
         }
         let outgoing = self.accept(padding)?;

@@ -6,7 +6,7 @@ use sealwire_memlock::scrub_stack;
 
 use crate::error::{Malformed, Misuse, PeerError};
 use crate::frame::{
-    CONTENT_LENGTH_LEN, FrameHeader, FrameType, HEADER_LEN, SEALED_OVERHEAD, TAG_LEN,
+    CONTENT_LENGTH_LEN, FrameHeader, FrameType, HEADER_LEN, LARGEST_FRAME, SEALED_OVERHEAD, TAG_LEN,
 };
 use crate::schedule::{KeyBlock, KeyStore};
 use crate::suite::RecordAead;
@@ -49,10 +49,14 @@ impl<A: RecordAead, S: KeyStore> Sealer<A, S> {
         if frame.len() < needed {
             return Err(Misuse::OutputTooSmall { needed });
         }
-        let header = FrameHeader::new(kind, needed - HEADER_LEN).map_err(|_| Misuse::TooLarge {
+        let too_large = || Misuse::TooLarge {
             what: "frame",
-            limit: crate::frame::LARGEST_FRAME as u64,
-        })?;
+            limit: LARGEST_FRAME as u64,
+        };
+        if needed > LARGEST_FRAME {
+            return Err(too_large());
+        }
+        let header = FrameHeader::new(kind, needed - HEADER_LEN).map_err(|_| too_large())?;
         if self.sequence >= MAX_FRAMES {
             return Err(Misuse::State("this direction has carried 2^32 frames"));
         }
@@ -68,10 +72,7 @@ impl<A: RecordAead, S: KeyStore> Sealer<A, S> {
                 .encrypt_inout_detached(&nonce, head, plaintext.into())
                 .map(|t| tag.copy_from_slice(&t))
         })
-        .map_err(|_| Misuse::TooLarge {
-            what: "frame",
-            limit: crate::frame::LARGEST_FRAME as u64,
-        })?;
+        .map_err(|_| too_large())?;
         self.sequence += 1;
         Ok(())
     }

@@ -37,7 +37,7 @@ pub enum Step {
 }
 
 /// What an answer brings.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionEvent<'a> {
     /// The head: from here on there is no retry.
@@ -46,6 +46,16 @@ pub enum SessionEvent<'a> {
     Data(&'a [u8]),
     /// The answer is whole.
     Complete(Complete),
+}
+
+impl core::fmt::Debug for SessionEvent<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Head(head) => f.debug_tuple("Head").field(&head.status).finish(),
+            Self::Data(data) => write!(f, "Data([REDACTED; {}])", data.len()),
+            Self::Complete(_) => f.write_str("Complete"),
+        }
+    }
 }
 
 enum Phase<A> {
@@ -73,6 +83,8 @@ pub struct ClientSession<A = Aes256Gcm> {
     refetched: bool,
     resealed: bool,
     head_shown: bool,
+    /// The reply has ended, and what it ended with waits to be taken.
+    ended: bool,
 }
 
 impl ClientSession {
@@ -109,6 +121,7 @@ impl<A: RecordAead> ClientSession<A> {
             refetched: false,
             resealed: false,
             head_shown: false,
+            ended: false,
         }
     }
 
@@ -131,6 +144,7 @@ impl<A: RecordAead> ClientSession<A> {
         self.phase = match core::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Idle(request) => self.begin(request, now, rng),
             Phase::Wait(request, until) if now.monotonic >= until => self.begin(request, now, rng),
+            Phase::Send(exchange) if self.ended && exchange.peek_event().is_none() => Phase::Done,
             other => other,
         };
         match &self.phase {
@@ -407,13 +421,20 @@ impl<A: RecordAead> ClientSession<A> {
         }
     }
 
-    /// The bytes of the reply have ended.
+    /// The bytes of the reply have ended. An event that was not taken before still can be; [`Step::Done`] comes after it.
     pub fn handle_eof<R: TryCryptoRng + ?Sized>(&mut self, now: Now, rng: &mut R) {
         let Phase::Send(exchange) = &mut self.phase else {
             return;
         };
         match exchange.handle_eof() {
-            Ok(()) => self.phase = Phase::Done,
+            Ok(()) => match exchange.peek_event() {
+                None => self.phase = Phase::Done,
+                // Nobody has taken it yet, but a refusal is no answer.
+                Some(ClientEvent::Error { .. } | ClientEvent::Rejected(_)) => {
+                    self.poll_event(now, rng);
+                }
+                Some(_) => self.ended = true,
+            },
             Err(error) => {
                 let truncated = error == PeerError::Truncated;
                 self.fail(now, error.into(), truncated, None, rng);
