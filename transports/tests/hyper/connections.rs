@@ -78,7 +78,7 @@ async fn each_key_is_judged_by_its_evidence() {
         client.create(&chat()).await.expect("a key that is known");
         server.restart();
     }
-    let seen = seen.lock().expect("no panic");
+    let seen = seen.lock().expect("no panic").clone();
     assert!(seen.len() == 2 && seen[0] != seen[1], "{seen:?}");
 
     let strict = server
