@@ -175,8 +175,9 @@ fn request(seeds: &mut Seeds, name: &str, is_stream: u8, open: &[u8], frames: &[
     let header = [&[3, 0], &(open.len() as u16).to_be_bytes()[..]].concat();
     let wire = [&header, open, frames].concat();
     seeds.add("server", name, &[&[0, 8 | is_stream][..], &wire].concat());
-    if !name.starts_with("request") {
-        let late = [&[5, 4 | is_stream][..], frames].concat();
+    // Answered late: a CANCEL then comes in time.
+    if !name.starts_with("request") || name.starts_with("request-cancel") {
+        let late = [&[0, 4 | is_stream][..], frames].concat();
         seeds.add("server", &format!("{name}-late"), &late);
     }
     seeds.add("peer", name, &[&[is_stream << 4], frames].concat());
