@@ -110,6 +110,8 @@ pub struct ClientExchange<A = Aes256Gcm> {
     opener: Option<Opener<A, SecureArray<KEY_BLOCK_LEN>>>,
     queue: Queue,
     cancel: Option<Queue>,
+    /// The gateway refused before the request had ended.
+    cut_short: bool,
     incoming: Incoming,
     pending: Option<Pending>,
 }
@@ -176,6 +178,7 @@ impl<A: RecordAead> ClientExchange<A> {
                 opener: None,
                 queue: Queue::default(),
                 cancel: None,
+                cut_short: false,
                 incoming,
                 pending: None,
             }),
@@ -188,9 +191,10 @@ impl<A: RecordAead> ClientExchange<A> {
         self.state
     }
 
-    /// Whether everything of the request has left through [`poll_transmit`](Self::poll_transmit).
+    /// Whether everything of the request has left through [`poll_transmit`](Self::poll_transmit). Never so when the gateway refused
+    /// in the middle of it: a raw stream is of no more use then (ORDER-9).
     pub fn is_request_sent(&self) -> bool {
-        self.sending.is_none() && self.queue.len() == 0
+        self.sending.is_none() && self.queue.len() == 0 && !self.cut_short
     }
 
     /// The random id of this exchange, as the response must name it.
@@ -299,6 +303,9 @@ impl<A: RecordAead> ClientExchange<A> {
 
     fn handle_frame(&mut self, kind: FrameType) -> Result<(), Error> {
         let state = next(client_table(), self.state, kind).ok_or(Malformed::Order)?;
+        if self.state == ClientState::Sending {
+            self.stop_sending();
+        }
         let pending = match kind {
             FrameType::Accept => {
                 self.accept()?;
@@ -320,6 +327,15 @@ impl<A: RecordAead> ClientExchange<A> {
             None => self.incoming.next_frame(),
         }
         Ok(())
+    }
+
+    /// ORDER-9: the gateway has refused, and reads no more.
+    fn stop_sending(&mut self) {
+        if let Some(outgoing) = self.sending.take() {
+            let (sealer, _) = outgoing.into_parts();
+            self.keys = Some(sealer.into_keys());
+        }
+        self.cut_short = true;
     }
 
     fn accept(&mut self) -> Result<(), Error> {
