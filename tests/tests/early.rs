@@ -19,7 +19,10 @@ fn half_sent(world: &mut World) -> (ClientExchange, Vec<u8>) {
 
 #[test]
 fn a_refusal_in_the_middle_of_the_request_is_heard() {
-    for (content, expected) in [(1_000, ErrorCode::TooLarge), (1 << 20, ErrorCode::Malformed)] {
+    for (content, expected) in [
+        (1_000, ErrorCode::TooLarge),
+        (1 << 20, ErrorCode::Malformed),
+    ] {
         let mut world = World::new(1);
         let (mut client, wire) = half_sent(&mut world);
         let mut server = world.server(ServerOptions {

@@ -1,10 +1,14 @@
 //! The gateway behind every adapter's: keys, replay protection, and the order of things.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use getrandom::SysRng;
-use sealwire_core::exchange::{ServerContext, ServerEvent, ServerExchange, ServerOptions};
+use sealwire_core::exchange::{
+    ReceivedRequest, ServerContext, ServerEvent, ServerExchange, ServerOptions,
+};
 use sealwire_core::head::{
     Direction, EXCHANGE_ID_LEN, HeadersBuilder, MemoryProtection, RequestHead, ResponseHead,
 };
@@ -39,6 +43,14 @@ pub(crate) struct Shared<H> {
 }
 
 impl<H: Handler> Shared<H> {
+    /// Runs the handler if the request is whole, and gets the answer ready.
+    pub(crate) async fn answer(&self, exchange: ServerExchange) -> Result<Sealed, CoreError> {
+        self.answer_by(exchange, |request| self.handler.handle(request))
+            .await
+    }
+}
+
+impl<H> Shared<H> {
     pub(crate) fn new(config: GatewayConfig, keys: KeyRing, handler: H) -> Result<Self, Error> {
         let this = Self {
             handler,
@@ -58,6 +70,10 @@ impl<H: Handler> Shared<H> {
     pub(crate) fn rotate(&self, now: UnixTime) -> Result<UnixTime, Error> {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         Ok(keys.rotate(now, &mut SysRng)?)
+    }
+
+    pub(crate) const fn memory(&self) -> &SecureMemory {
+        &self.memory
     }
 
     fn keys(&self) -> RwLockReadGuard<'_, KeyRing> {
@@ -96,8 +112,15 @@ impl<H: Handler> Shared<H> {
         }
     }
 
-    /// Runs the handler if the request is whole, and gets the answer ready.
-    pub(crate) async fn answer(&self, mut exchange: ServerExchange) -> Result<Sealed, CoreError> {
+    /// Has the request answered by `handle` if it is whole, and gets the answer ready.
+    pub(crate) async fn answer_by<T>(
+        &self,
+        mut exchange: ServerExchange,
+        handle: impl FnOnce(ReceivedRequest) -> T,
+    ) -> Result<Sealed, CoreError>
+    where
+        T: Future<Output = Result<Reply, ErrorCode>>,
+    {
         let event = exchange.poll_event();
         let request = match event {
             Some(ServerEvent::Request) => exchange.take_request(),
@@ -113,7 +136,7 @@ impl<H: Handler> Shared<H> {
         let asked = Asked::from(&request.head());
         let code = match self.runs.begin(&request.head()) {
             Ok(mut run) => {
-                let result = self.handler.handle(request).await;
+                let result = unless_it_panics(async { handle(request).await }).await;
                 if is_retryable(&result) {
                     run.failed();
                 }
@@ -165,7 +188,7 @@ impl<H: Handler> Shared<H> {
         head.headers = headers.finish();
         let padding = match reply.body {
             _ if request.padding == Some(false) => Padding::None,
-            ReplyBody::Whole(_) => Padding::Padme,
+            ReplyBody::Whole(_) | ReplyBody::Sized(_) => Padding::Padme,
             ReplyBody::Stream(_) => Padding::Uniform {
                 frame: STREAM_FRAME,
             },
@@ -187,6 +210,17 @@ impl From<&RequestHead<'_>> for Asked {
             padding: head.padding,
         }
     }
+}
+
+/// A handler that panics has failed; other exchanges on its connection go on, and its client is told (ERROR(internal)).
+async fn unless_it_panics(
+    work: impl Future<Output = Result<Reply, ErrorCode>>,
+) -> Result<Reply, ErrorCode> {
+    let result = AssertUnwindSafe(work).catch_unwind().await;
+    result.unwrap_or_else(|_| {
+        log::error!("a handler panicked");
+        Err(ErrorCode::Internal)
+    })
 }
 
 /// Whether a client may try again after this (spec section 8.1).
