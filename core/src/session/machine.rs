@@ -336,16 +336,11 @@ impl<A: RecordAead> ClientSession<A> {
                 status,
                 retry_after,
             } => {
-                self.fail(
-                    now,
-                    SessionError::Intermediary {
-                        status,
-                        retry_after,
-                    },
-                    true,
+                let error = SessionError::Status {
+                    status,
                     retry_after,
-                    rng,
-                );
+                };
+                self.fail(now, error, true, retry_after, rng);
                 None
             }
             Verdict::Refused(code, gateway_time) => {

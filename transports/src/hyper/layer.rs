@@ -49,7 +49,7 @@ use crate::error::Error;
 /// use hyper::Request;
 /// use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 /// use sealwire::hyper::SecureChatCompletion;
-/// use tower::{Layer, Service, ServiceExt};
+/// use tower::{Layer, ServiceExt};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// // Any connector: TLS, a proxy, a Unix socket.
@@ -59,12 +59,12 @@ use crate::error::Error;
 ///     .api_key("sk-...")
 ///     .pin("sha256:0c5e...".parse()?)
 ///     .layer()?;
-/// let mut service = seal.layer(client);
+/// let service = seal.layer(client);
 ///
 /// let request = Request::post("/v1/chat/completions")
 ///     .header("content-type", "application/json")
 ///     .body(Full::new(Bytes::from_static(b"{\"model\":\"m\",\"messages\":[]}")))?;
-/// let response = service.ready().await?.call(request).await?;
+/// let response = service.oneshot(request).await?;
 /// println!("{}", response.status());
 /// let body = response.into_body().collect().await?.to_bytes();
 /// # Ok(())

@@ -3,4 +3,5 @@
 mod answers;
 mod connections;
 mod failures;
+mod layers;
 mod support;
