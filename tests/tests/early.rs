@@ -19,9 +19,10 @@ fn half_sent(world: &mut World) -> (ClientExchange, Vec<u8>) {
 
 #[test]
 fn a_refusal_in_the_middle_of_the_request_is_heard() {
-    for (content, expected) in [
-        (1_000, ErrorCode::TooLarge),
-        (1 << 20, ErrorCode::Malformed),
+    for (content, at_deadline, expected) in [
+        (1_000, true, ErrorCode::TooLarge),
+        (1 << 20, true, ErrorCode::Timeout),
+        (1 << 20, false, ErrorCode::Malformed),
     ] {
         let mut world = World::new(1);
         let (mut client, wire) = half_sent(&mut world);
@@ -33,14 +34,32 @@ fn a_refusal_in_the_middle_of_the_request_is_heard() {
             ..ServerOptions::default()
         });
         world.feed_server(&mut server, &wire);
-        // As after a deadline: it does not wait for the rest.
-        server.handle_eof(world.now);
+        // It does not wait for the rest.
+        match at_deadline {
+            true => server.handle_deadline(world.now),
+            false => server.handle_eof(world.now),
+        }
         let mut seen = Seen::default();
         feed_client(&mut client, &drain_server(&mut server), &mut seen).expect("a refusal");
         assert_eq!(seen.error, Some(expected));
         client.handle_eof().expect("refused as it should be");
         assert!(drain_client(&mut client).is_empty(), "it stops sending");
         assert!(!client.is_request_sent(), "the stream is of no more use");
+    }
+}
+
+#[test]
+fn a_request_that_says_nothing_is_rejected_at_the_deadline() {
+    // ORDER-4
+    for bytes in [0, 100, 1_168] {
+        let mut world = World::new(4);
+        let (_, wire) = half_sent(&mut world);
+        let mut server = world.server(ServerOptions::default());
+        world.feed_server(&mut server, &wire[..bytes]);
+        server.handle_deadline(world.now);
+        let busy = [0x05, 0, 0, 1, RejectCode::Busy.to_u8()];
+        let has_opened = bytes == 1_168;
+        assert_eq!(drain_server(&mut server) == busy, !has_opened, "{bytes}");
     }
 }
 

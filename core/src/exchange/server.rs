@@ -366,7 +366,7 @@ impl<A: RecordAead> ServerExchange<A> {
     }
 
     fn refuse(&mut self, error: Error, now: UnixTime) {
-        if self.opener.as_ref().is_some_and(Opener::has_opened) {
+        if self.has_opened() {
             let code = match &error {
                 Error::Peer(PeerError::TooLarge { .. }) => ErrorCode::TooLarge,
                 Error::Environment(_) => ErrorCode::Busy,
@@ -435,6 +435,25 @@ impl<A: RecordAead> ServerExchange<A> {
             }
             _ => {}
         }
+    }
+
+    /// The request has taken too long to arrive: it is refused, and the client may try again (ORDER-4).
+    pub fn handle_deadline(&mut self, now: UnixTime) {
+        if matches!(
+            self.state,
+            ServerState::AwaitOpen | ServerState::AwaitHead | ServerState::Body
+        ) {
+            let refusal = match self.has_opened() {
+                true => Refusal::Error(ErrorCode::Timeout, now),
+                false => Refusal::Reject(RejectCode::Busy),
+            };
+            self.start_draining(refusal, PeerError::Truncated.into());
+        }
+        self.handle_eof(now);
+    }
+
+    fn has_opened(&self) -> bool {
+        self.opener.as_ref().is_some_and(Opener::has_opened)
     }
 
     /// Answers [`ServerEvent::KeysRequested`].

@@ -177,7 +177,8 @@ pub(super) async fn receive<H, B: Body>(
                 }
             }
             // A request that broke off is answered too, in case its client still listens.
-            Either::Left(_) | Either::Right(_) => break,
+            Either::Left(_) => break,
+            Either::Right(_) => return exchange.handle_deadline(unix_now()),
         }
     }
     exchange.handle_eof(unix_now());

@@ -3,5 +3,6 @@
 mod answers;
 mod connections;
 mod failures;
+mod flow;
 mod layers;
 mod support;
