@@ -157,7 +157,7 @@ async fn a_dropped_answer_stops_the_handler() {
         let notify = dropped.clone();
         let router = Router::new().fallback(any(move || async move {
             let guard = Guard(notify);
-            let pieces = stream::iter([Ok::<_, Infallible>("one")]).chain(stream::pending());
+            let pieces = iter([Ok::<_, Infallible>("one")]).chain(stream::pending());
             Body::from_stream(pieces.inspect(move |_| {
                 let _held = &guard;
             }))

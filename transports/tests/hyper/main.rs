@@ -2,6 +2,7 @@
 
 mod answers;
 mod connections;
+mod early;
 mod failures;
 mod flow;
 mod layers;
