@@ -17,10 +17,12 @@ mod client;
 mod incoming;
 mod limits;
 mod outgoing;
+mod received;
 mod request;
 mod server;
 
 pub use client::{ClientEvent, ClientExchange, ClientOptions};
 pub use limits::Limits;
+pub use received::{ReceivedRequest, ServerContext, ServerEvent, ServerOptions};
 pub use request::Request;
-pub use server::{ReceivedRequest, ServerContext, ServerEvent, ServerExchange, ServerOptions};
+pub use server::ServerExchange;

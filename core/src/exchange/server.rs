@@ -6,15 +6,15 @@ use sealwire_memlock::{SecureArray, SecureBytes, SecureMemory};
 use sha2::{Digest, Sha256};
 
 use super::incoming::{Drain, Incoming};
-use super::limits::Limits;
 use super::outgoing::{Outgoing, Queue};
+use super::received::{ReceivedRequest, ServerContext, ServerEvent, ServerOptions};
 use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
 use crate::frame::{FrameHeader, FrameType, RESPONSE_NONCE_LEN};
 use crate::head::{RequestHead, ResponseHead};
-use crate::keys::{KeySet, Keys};
+use crate::keys::KeySet;
 use crate::padding::Padding;
 use crate::record::{OpenHeader, Opener, Sealer};
-use crate::replay::{Admission, ReplayStore, WINDOW};
+use crate::replay::{Admission, WINDOW};
 use crate::schedule::{KEY_BLOCK_LEN, KeyBlock, decapsulate};
 use crate::state::{ServerState, next, server_table};
 use crate::suite::RecordAead;
@@ -24,80 +24,6 @@ use crate::time::UnixTime;
 const OPEN_LIMIT: usize = 15 + 1153;
 /// `send_data` takes nothing more while this much ciphertext waits to leave.
 const QUEUE_LIMIT: usize = 64 * 1024;
-
-/// What a gateway accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServerOptions {
-    /// Limits of the request.
-    pub request: Limits,
-    /// Whether bytes after the request are an error, as over HTTP, or belong to the next exchange.
-    pub one_exchange: bool,
-}
-
-impl Default for ServerOptions {
-    fn default() -> Self {
-        Self {
-            request: Limits::REQUEST,
-            one_exchange: true,
-        }
-    }
-}
-
-/// What opening a request needs from outside.
-pub struct ServerContext<'a> {
-    /// The gateway's clock.
-    pub now: UnixTime,
-    /// Its keys.
-    pub keys: &'a dyn Keys,
-    /// The requests it has seen.
-    pub replay: &'a mut dyn ReplayStore,
-}
-
-/// What a request brought.
-#[derive(Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ServerEvent {
-    /// The client asks for the keys: answer with [`ServerExchange::send_keys`].
-    KeysRequested,
-    /// The request is whole: [`ServerExchange::take_request`], then respond.
-    Request,
-    /// The request was refused for this reason; the answer is in [`ServerExchange::poll_transmit`]. For the log only.
-    Refused(Error),
-    /// The client wants no more: stop, and call [`ServerExchange::fail`] with [`ErrorCode::Cancelled`].
-    Cancelled,
-}
-
-/// A whole request, in secure memory.
-pub struct ReceivedRequest {
-    head: SecureBytes,
-    body: SecureBytes,
-}
-
-impl ReceivedRequest {
-    /// The head.
-    pub fn head(&self) -> RequestHead<'_> {
-        // `handle_frame` decoded these bytes before it kept them, and nothing has changed them.
-        RequestHead::decode(self.head.expose()).expect("decoded when it arrived")
-    }
-
-    /// The body.
-    pub const fn body(&self) -> &SecureBytes {
-        &self.body
-    }
-
-    /// The body, alone.
-    pub fn into_body(self) -> SecureBytes {
-        self.body
-    }
-}
-
-impl core::fmt::Debug for ReceivedRequest {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("ReceivedRequest")
-            .field("head", &self.head())
-            .finish_non_exhaustive()
-    }
-}
 
 /// One request and its response, from the gateway's side. See the [module](super) for the grammar.
 pub struct ServerExchange<A = Aes256Gcm> {
@@ -113,6 +39,8 @@ pub struct ServerExchange<A = Aes256Gcm> {
     refusal: Option<Refusal>,
     head: Option<SecureBytes>,
     body: SecureBytes,
+    /// [`ServerEvent::Request`] was made.
+    request_told: bool,
     response_frame_limit: usize,
     sending: Option<Outgoing<A>>,
     response_ended: bool,
@@ -167,6 +95,7 @@ impl<A: RecordAead> ServerExchange<A> {
             refusal: None,
             head: None,
             body: memory.with_capacity(0)?,
+            request_told: false,
             response_frame_limit: crate::frame::MIN_MAX_FRAME,
             sending: None,
             response_ended: false,
@@ -318,14 +247,20 @@ impl<A: RecordAead> ServerExchange<A> {
                 self.response_frame_limit = head.response_frame_limit();
                 self.head = Some(self.memory.copy_from(content)?);
                 self.admit(time, context)?;
+                if self.options.stream_requests && self.refusal.is_none() {
+                    self.event = Some(ServerEvent::Head);
+                }
             }
             FrameType::Data => {
                 let len = content.len();
                 self.incoming.count_content(len)?;
                 self.body
                     .try_extend_from_slice(self.incoming.content(len))?;
+                if self.options.stream_requests && len > 0 {
+                    self.event = Some(ServerEvent::Data);
+                }
             }
-            FrameType::End if !self.options.one_exchange => self.event = Some(ServerEvent::Request),
+            FrameType::End if !self.options.one_exchange => self.tell_request(),
             FrameType::Cancel => self.event = Some(ServerEvent::Cancelled),
             _ => {}
         }
@@ -425,15 +360,19 @@ impl<A: RecordAead> ServerExchange<A> {
     /// The client's bytes have ended. Over HTTP this is what makes a request whole.
     pub fn handle_eof(&mut self, now: UnixTime) {
         match self.state {
-            ServerState::Handling if self.options.one_exchange && self.head.is_some() => {
-                self.event = Some(ServerEvent::Request);
-            }
+            ServerState::Handling if self.options.one_exchange => self.tell_request(),
             ServerState::Draining => self.answer_refusal(),
             ServerState::AwaitOpen | ServerState::AwaitHead | ServerState::Body => {
                 self.refuse(PeerError::Truncated.into(), now);
                 self.answer_refusal();
             }
             _ => {}
+        }
+    }
+
+    fn tell_request(&mut self) {
+        if !core::mem::replace(&mut self.request_told, true) {
+            self.event = Some(ServerEvent::Request);
         }
     }
 
@@ -474,17 +413,21 @@ impl<A: RecordAead> ServerExchange<A> {
         Ok(())
     }
 
-    /// The request, once [`ServerEvent::Request`] came.
+    /// The request, once [`ServerEvent::Request`] came; or its head, once [`ServerEvent::Head`] did.
     pub fn take_request(&mut self) -> Option<ReceivedRequest> {
-        if self.state != ServerState::Handling {
+        let may_stream = self.options.stream_requests && self.state == ServerState::Body;
+        if self.state != ServerState::Handling && !may_stream {
             return None;
         }
+        let body = self.take_data()?;
         let head = self.head.take()?;
+        Some(ReceivedRequest::new(head, body))
+    }
+
+    /// What of the body arrived since the last call, once [`ServerEvent::Data`] came. What is not taken is kept for the next.
+    pub fn take_data(&mut self) -> Option<SecureBytes> {
         let empty = self.memory.with_capacity(0).ok()?;
-        Some(ReceivedRequest {
-            head,
-            body: core::mem::replace(&mut self.body, empty),
-        })
+        Some(core::mem::replace(&mut self.body, empty))
     }
 
     /// Begins the response.
