@@ -1,19 +1,21 @@
 //! The bodies of both ends as HTTP libraries see them.
 
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt, unfold};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::HeaderName;
 use sealwire_core::ErrorCode;
 use sealwire_memlock::{SecureBytes, SecureMemory};
 
 use super::driver::BoxError;
+use super::receive::Pieces;
 use crate::error::Error;
 use crate::server::{PieceStream, Sealed};
 use crate::stream::AnswerStream;
@@ -94,6 +96,22 @@ pub struct RequestBody(UnsyncBoxBody<Bytes, BoxError>);
 impl RequestBody {
     pub(super) fn opened(content: SecureBytes) -> Self {
         Self::plain(Full::new(shared(content)))
+    }
+
+    /// What arrives. It ends with an error unless the request turned out whole.
+    pub(super) fn streamed(pieces: Pieces) -> Self {
+        let frames = unfold(Some(pieces), |pieces| async move {
+            let mut pieces = pieces?;
+            match pieces.next().await {
+                Some(Some(piece)) => Some((Ok(Frame::data(shared(piece))), Some(pieces))),
+                Some(None) => None,
+                None => {
+                    let error = io::Error::other("the request was not whole, or was altered");
+                    Some((Err(error), None))
+                }
+            }
+        });
+        Self::plain(StreamBody::new(frames))
     }
 
     pub(super) fn plain<B>(body: B) -> Self

@@ -21,7 +21,8 @@ use tower_service::Service;
 
 use super::body::{IDEMPOTENCY_KEY, RequestBody, SealedBody, pieces};
 use super::driver::BoxError;
-use super::server::{is_sealed, receive, sealed_reply, unsealed};
+use super::receive::{Pieces, answer_streamed, receive};
+use super::server::{is_sealed, sealed_reply, unsealed};
 use crate::error::Error;
 use crate::server::{GatewayConfig, Reply, ReplyBody, Shared};
 
@@ -29,7 +30,7 @@ use crate::server::{GatewayConfig, Reply, ReplyBody, Shared};
 ///
 /// It goes around the whole router, not onto its routes (axum's `Router::layer`): the path that is routed is sealed.
 ///
-/// - **A request reaches the router only when all of it was verified** (ORDER-2): with the sealed method and path; the header fields
+/// - **A request reaches the router only when all of it was verified** (ORDER-2; but see [`stream_requests`](Self::stream_requests)): with the sealed method and path; the header fields
 ///   `content-type`, `authorization`, `idempotency-key` and those that may travel; and a body that lies in secure memory. Fields of the
 ///   HTTP request around it are not handed on, because whoever is in between may have written them. Its extensions are, such as axum's
 ///   `ConnectInfo`, and beside them is an [`Exchange`].
@@ -66,6 +67,7 @@ use crate::server::{GatewayConfig, Reply, ReplyBody, Shared};
 pub struct GatewayLayer {
     shared: Arc<Shared<()>>,
     allow_plaintext: bool,
+    stream_requests: bool,
 }
 
 /// A router behind a gateway: what a [`GatewayLayer`] makes.
@@ -96,6 +98,7 @@ impl GatewayLayer {
         Ok(Self {
             shared: Arc::new(Shared::new(config, keys, ())?),
             allow_plaintext: false,
+            stream_requests: false,
         })
     }
 
@@ -103,6 +106,17 @@ impl GatewayLayer {
     /// by their [`Exchange`]. Default: no.
     pub fn allow_plaintext(mut self, allow: bool) -> Self {
         self.allow_plaintext = allow;
+        self
+    }
+
+    /// Whether the router gets a request while it arrives, each piece of the body as it verified, instead of the whole (ORDER-2).
+    ///
+    /// What the router has then is not yet a request: if the rest is cut off, altered, late or too large, the body ends with an
+    /// error and the router's future is dropped, wherever it stands. So nothing that cannot be undone may be done before the body
+    /// has ended without an error. What the router answers is kept back until then. The deadline for a request to arrive counts
+    /// the router's reading too. Default: no.
+    pub fn stream_requests(mut self, stream: bool) -> Self {
+        self.stream_requests = stream;
         self
     }
 
@@ -166,6 +180,7 @@ where
         let GatewayLayer {
             shared,
             allow_plaintext,
+            stream_requests,
         } = self.layer.clone();
         let mut inner = self.inner.clone();
         Box::pin(async move {
@@ -181,8 +196,8 @@ where
             }
             let (parts, body) = request.into_parts();
             let memory = shared.memory().clone();
-            let answer = |received: ReceivedRequest| async move {
-                let request = opened(received, parts.extensions)?;
+            let answer = |received: ReceivedRequest, rest: Option<Pieces>| async move {
+                let request = opened(received, rest, parts.extensions)?;
                 let failed = |error: S::Error| {
                     log::warn!("the router failed: {}", error.into());
                     ErrorCode::Internal
@@ -194,9 +209,13 @@ where
                 Ok(sealed(&head, body, memory))
             };
             let sealed = async {
-                let mut exchange = shared.exchange()?;
-                receive(&shared, &mut exchange, body).await;
-                shared.answer_by(exchange, answer).await
+                if stream_requests {
+                    let answer = |head, rest| answer(head, Some(rest));
+                    return answer_streamed(&shared, body, answer).await;
+                }
+                let (exchange, event) = receive(&shared, body).await?;
+                let answer = |request| answer(request, None);
+                shared.answer_by(exchange, event, answer).await
             };
             Ok(sealed_reply(sealed.await))
         })
@@ -206,6 +225,7 @@ where
 /// The request as the router gets it.
 fn opened(
     received: ReceivedRequest,
+    rest: Option<Pieces>,
     mut extensions: Extensions,
 ) -> Result<Request<RequestBody>, ErrorCode> {
     let head = received.head();
@@ -220,7 +240,10 @@ fn opened(
         ErrorCode::Malformed
     })?;
     parts.extensions = extensions;
-    let body = RequestBody::opened(received.into_body());
+    let body = match rest {
+        Some(rest) => RequestBody::streamed(rest),
+        None => RequestBody::opened(received.into_body()),
+    };
     Ok(Request::from_parts(parts, body))
 }
 

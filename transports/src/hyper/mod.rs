@@ -22,6 +22,7 @@ mod client;
 mod driver;
 mod gateway_layer;
 mod layer;
+mod receive;
 mod server;
 mod upload;
 

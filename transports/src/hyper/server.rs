@@ -6,22 +6,18 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
-use futures_util::future::{Either, select};
-use http_body_util::{BodyExt, Full};
+use bytes::Bytes;
+use http_body_util::Full;
 use hyper::body::Body;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::rt::Timer;
 use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioTimer;
-use sealwire_core::exchange::ServerExchange;
 use sealwire_core::keys::{KeyRing, KeySet};
-use sealwire_core::{Error as CoreError, ServerState, UnixTime};
+use sealwire_core::{Error as CoreError, UnixTime};
 
 use super::body::SealedBody;
+use super::receive::receive;
 use crate::answer::is_type;
-use crate::clock::unix_now;
 use crate::error::Error;
 use crate::server::{GatewayConfig, Handler, Sealed, Shared};
 
@@ -120,9 +116,8 @@ where
                 return Ok(unsealed(&shared, &request));
             }
             let sealed = async {
-                let mut exchange = shared.exchange()?;
-                receive(&shared, &mut exchange, request.into_body()).await;
-                shared.answer(exchange).await
+                let (exchange, event) = receive(&shared, request.into_body()).await?;
+                shared.answer(exchange, event).await
             };
             Ok(sealed_reply(sealed.await))
         })
@@ -154,34 +149,6 @@ pub(super) fn unsealed<H, B>(shared: &Shared<H>, request: &Request<B>) -> Respon
         _ if request.method() == Method::POST => refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE),
         _ => refuse(StatusCode::METHOD_NOT_ALLOWED),
     }
-}
-
-/// Reads the request up to its end, or until the exchange has heard enough (ORDER-3).
-pub(super) async fn receive<H, B: Body>(
-    shared: &Shared<H>,
-    exchange: &mut ServerExchange,
-    body: B,
-) {
-    let mut body = std::pin::pin!(body);
-    let mut deadline = TokioTimer::new().sleep(shared.request_deadline);
-    while exchange.state() != ServerState::Done {
-        match select(body.as_mut().frame(), deadline).await {
-            Either::Left((Some(Ok(frame)), rest)) => {
-                deadline = rest;
-                if let Ok(mut data) = frame.into_data() {
-                    while data.has_remaining() {
-                        let len = data.chunk().len();
-                        shared.handle_input(exchange, data.chunk());
-                        data.advance(len);
-                    }
-                }
-            }
-            // A request that broke off is answered too, in case its client still listens.
-            Either::Left(_) => break,
-            Either::Right(_) => return exchange.handle_deadline(unix_now()),
-        }
-    }
-    exchange.handle_eof(unix_now());
 }
 
 /// HTTP-2.

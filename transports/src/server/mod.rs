@@ -18,7 +18,7 @@ use sealwire_core::replay::{MemoryReplayStore, ReplayStore};
 use sealwire_memlock::{SecureBytes, SecureMemory};
 
 pub(crate) use sealed::Sealed;
-pub(crate) use shared::Shared;
+pub(crate) use shared::{Asked, Shared, unless_it_panics};
 
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {

@@ -35,7 +35,7 @@ impl Sealed {
         }
     }
 
-    pub(super) fn new(exchange: ServerExchange, body: ReplyBody, run: Run) -> Self {
+    pub(super) fn new(exchange: ServerExchange, body: ReplyBody, run: Option<Run>) -> Self {
         let (piece, pieces) = match body {
             ReplyBody::Whole(body) => (Some((body, 0)), None),
             ReplyBody::Sized(pieces) | ReplyBody::Stream(pieces) => (None, Some(pieces)),
@@ -44,7 +44,7 @@ impl Sealed {
             exchange,
             piece,
             pieces,
-            _run: Some(run),
+            _run: run,
         }
     }
 

@@ -19,7 +19,10 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use sealwire::hyper::{AnswerBody, SealedUpload, SecureChatCompletion};
+use sealwire::core::keys::Pin;
+use sealwire::hyper::{
+    AnswerBody, GatewayService, HttpService, SealedUpload, SecureChatCompletion,
+};
 use sealwire::server::GatewayConfig;
 use tokio::io::duplex;
 use tokio::sync::{Barrier, Mutex, Notify};
@@ -30,19 +33,31 @@ use tower::{Layer, ServiceExt, service_fn};
 use crate::layers::gateway_layer;
 use crate::support::{MEMORY, bytes};
 
-type Carrier = BoxCloneSyncService<Request<SealedUpload>, Response<Incoming>, hyper::Error>;
+pub(crate) type Carrier =
+    BoxCloneSyncService<Request<SealedUpload>, Response<Incoming>, hyper::Error>;
 
 /// A client over one connection of this version of HTTP, a pipe in memory, to `router` behind a gateway.
 async fn over_pipe(router: Router, is_http2: bool) -> SecureChatCompletion<Carrier> {
     let (layer, pin) = gateway_layer(GatewayConfig::new(MEMORY));
+    client(pin, pipe(layer.layer(router), is_http2).await)
+}
+
+pub(crate) fn client<S: HttpService>(pin: Pin, carrier: S) -> SecureChatCompletion<S> {
+    let builder = SecureChatCompletion::builder("http://gateway.example");
+    let builder = builder.allow_http(true).pin(pin).max_retries(0);
+    builder.layer().expect("configured").layer(carrier)
+}
+
+/// One connection to `service`: a pipe in memory.
+pub(crate) async fn pipe(service: GatewayService<Router>, is_http2: bool) -> Carrier {
     let (near, far) = duplex(4096);
-    let service = TowerToHyperService::new(layer.layer(router));
+    let service = TowerToHyperService::new(service);
     tokio::spawn(async move {
         let _ = auto::Builder::new(TokioExecutor::new())
             .serve_connection(TokioIo::new(far), service)
             .await;
     });
-    let carrier = match is_http2 {
+    match is_http2 {
         true => {
             let connection = http2::handshake(TokioExecutor::new(), TokioIo::new(near)).await;
             let (sender, connection) = connection.expect("a pipe");
@@ -64,14 +79,11 @@ async fn over_pipe(router: Router, is_http2: bool) -> SecureChatCompletion<Carri
                 }
             }))
         }
-    };
-    let builder = SecureChatCompletion::builder("http://gateway.example");
-    let builder = builder.allow_http(true).pin(pin).max_retries(0);
-    builder.layer().expect("configured").layer(carrier)
+    }
 }
 
 /// Until nothing moves.
-async fn quiet() {
+pub(crate) async fn quiet() {
     sleep(Duration::from_millis(1)).await;
 }
 

@@ -6,4 +6,5 @@ mod early;
 mod failures;
 mod flow;
 mod layers;
+mod stream_in;
 mod support;
