@@ -30,7 +30,7 @@ use crate::flow::{client, quiet};
 use crate::layers::gateway_layer;
 use crate::support::{MEMORY, bytes, printed};
 
-const SIZE: usize = 4 << 20;
+const SIZE: usize = 2 << 20;
 
 type Carrier = BoxCloneSyncService<Request<SealedUpload>, Response<Incoming>, hyper::Error>;
 type Altered = UnsyncBoxBody<Bytes, io::Error>;
@@ -178,7 +178,7 @@ async fn a_request_that_is_cut_off_aborts_what_was_begun() {
             let _ = self.0.send("dropped".into());
         }
     }
-    // After 128 pieces the whole body would have been sent.
+    // After 64 pieces the whole body would have been sent.
     for after in [1, 2, 50] {
         let (tell, mut told) = mpsc::unbounded_channel();
         let router = Router::new().fallback(any(move |request: AxumRequest| async move {
