@@ -6,11 +6,11 @@ use crate::frame::FrameType;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ClientState {
-    /// The request is being sent; nothing but a refusal is expected yet.
+    /// The request is being sent; only a gateway that has heard enough answers now.
     Sending,
     /// The request has ended; ACCEPT or REJECT is expected.
     AwaitAccept,
-    /// ACCEPT arrived before the request had ended, so that it is a refusal; ERROR is expected (ORDER-9).
+    /// ACCEPT arrived before the request had left; nothing but ERROR can follow.
     AwaitError,
     /// ACCEPT arrived; HEAD or ERROR is expected.
     AwaitHead,

@@ -44,7 +44,7 @@ fn a_refusal_in_the_middle_of_the_request_is_heard() {
         assert_eq!(seen.error, Some(expected));
         client.handle_eof().expect("refused as it should be");
         assert!(drain_client(&mut client).is_empty(), "it stops sending");
-        assert!(!client.is_request_sent(), "the stream is of no more use");
+        assert!(!client.can_continue(), "the stream is of no more use");
     }
 }
 
@@ -72,7 +72,7 @@ fn a_reject_in_the_middle_of_the_request_is_heard() {
     feed_client(&mut client, &reject, &mut seen).expect("a refusal");
     assert_eq!(seen.rejected, Some(RejectCode::Suite));
     assert!(drain_client(&mut client).is_empty());
-    assert!(!client.is_request_sent());
+    assert!(!client.can_continue());
 }
 
 #[test]

@@ -64,14 +64,14 @@ pub enum ServerEvent {
     Cancelled,
 }
 
-/// A whole request, in secure memory.
+/// A request, in secure memory: whole, or without its body where requests are given out as they arrive.
 pub struct ReceivedRequest {
     head: SecureBytes,
     body: SecureBytes,
 }
 
 impl ReceivedRequest {
-    /// `head` was decoded before.
+    /// `head` was decoded before, and `body` belongs to it.
     pub(super) const fn new(head: SecureBytes, body: SecureBytes) -> Self {
         Self { head, body }
     }

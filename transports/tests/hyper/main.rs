@@ -5,6 +5,7 @@ mod connections;
 mod early;
 mod failures;
 mod flow;
+mod http;
 mod layers;
 mod stream_in;
 mod support;

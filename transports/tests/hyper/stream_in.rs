@@ -239,7 +239,7 @@ async fn a_router_that_panics_is_no_answer() {
     let router = Router::new().fallback(any(async || -> Result<(), Infallible> {
         panic!("on purpose")
     }));
-    let client = streaming(router, |body| body.boxed_unsync()).await;
+    let client = streaming(router, BodyExt::boxed_unsync).await;
     let error = post(client).await.expect_err("a panic");
     let code = ErrorCode::Internal;
     let expected = SessionError::Refused {
