@@ -307,7 +307,12 @@ fn keys_on_request() {
         assert_eq!((taken, events), (5, vec![ServerEvent::KeysRequested]));
         server.send_keys(&world.keys.key_set()).expect("small");
         let wire = drain_server(&mut server);
-        let header = [0x02, 0, (wire.len() - 4 >> 8) as u8, (wire.len() - 4) as u8];
+        let header = [
+            0x02,
+            0,
+            ((wire.len() - 4) >> 8) as u8,
+            (wire.len() - 4) as u8,
+        ];
         assert_eq!(wire[..4], header);
         assert_eq!(KeySet::parse(&wire[4..]), Ok(world.keys.key_set()));
     }

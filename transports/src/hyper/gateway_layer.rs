@@ -40,7 +40,8 @@ use crate::server::{GatewayConfig, Reply, ReplyBody, Shared};
 ///   extensions is the tier that was given. Status 1xx cannot be sent.
 /// - **An error of the router, a panic, or a body that breaks off** ends the exchange with a sealed error.
 /// - **Plaintext is refused.** With [`allow_plaintext`](Self::allow_plaintext), requests that are none of the protocol's pass through
-///   as they are. For a health check it is better to give the router in front a route of its own.
+///   as they are. For a health check it is better to put a router of its own in front, with this service as its
+///   `fallback_service`.
 ///
 /// ```no_run
 /// use axum::{Json, Router, ServiceExt, routing::post};
