@@ -1,30 +1,77 @@
-//! The gateway's end of an exchange.
+//! The gateway's end of an exchange: the request. Its response is in [`response`].
 
-mod refusal;
+mod response;
 
 use aes_gcm::Aes256Gcm;
 use rand_core::TryCryptoRng;
 use sealwire_memlock::{SecureArray, SecureBytes, SecureMemory};
 use sha2::{Digest, Sha256};
 
-use self::refusal::Refusal;
 use super::incoming::{Drain, Drained, Incoming};
+use super::limits::Limits;
 use super::outgoing::{Outgoing, Queue};
-use super::received::{ReceivedRequest, ServerContext, ServerEvent, ServerOptions};
+use super::received::ReceivedRequest;
 use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
 use crate::frame::{FrameHeader, FrameType, RESPONSE_NONCE_LEN, VERSION};
-use crate::head::{RequestHead, ResponseHead};
-use crate::keys::KeySet;
-use crate::padding::Padding;
-use crate::record::{OpenHeader, Opener, Sealer};
-use crate::replay::{Admission, WINDOW};
+use crate::head::RequestHead;
+use crate::keys::{KeySet, Keys};
+use crate::record::{OpenHeader, Opener};
+use crate::replay::{Admission, ReplayStore, WINDOW};
 use crate::schedule::{KEY_BLOCK_LEN, KeyBlock};
 use crate::state::{ServerState, next, server_table};
 use crate::suite::RecordAead;
 use crate::time::UnixTime;
 
-/// `send_data` takes nothing more while this much ciphertext waits to leave.
-const QUEUE_LIMIT: usize = 64 * 1024;
+/// What a gateway accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerOptions {
+    /// Limits of the request.
+    pub request: Limits,
+    /// Whether bytes after the request are an error, as over HTTP, or belong to the next exchange.
+    pub one_exchange: bool,
+    /// Whether head and body are given out as they verify: the choice of ORDER-2. What was given out was not the whole of a request
+    /// until [`ServerEvent::Request`] comes; whatever comes instead must undo what was begun. Default: no.
+    pub stream_requests: bool,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            request: Limits::REQUEST,
+            one_exchange: true,
+            stream_requests: false,
+        }
+    }
+}
+
+/// What opening a request needs from outside.
+pub struct ServerContext<'a> {
+    /// The gateway's clock.
+    pub now: UnixTime,
+    /// Its keys.
+    pub keys: &'a dyn Keys,
+    /// The requests it has seen.
+    pub replay: &'a mut dyn ReplayStore,
+}
+
+/// What a request brought.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServerEvent {
+    /// The client asks for the keys: answer with [`ServerExchange::send_keys`].
+    KeysRequested,
+    /// The head verified, and the request was admitted: [`ServerExchange::take_request`] gives it without a body. Only with
+    /// [`ServerOptions::stream_requests`].
+    Head,
+    /// The next of the body verified: [`ServerExchange::take_data`]. Only with [`ServerOptions::stream_requests`].
+    Data,
+    /// The request is whole: [`ServerExchange::take_request`], if [`Head`](Self::Head) did not come before; then respond.
+    Request,
+    /// The request was refused for this reason; the answer is in [`ServerExchange::poll_transmit`]. For the log only.
+    Refused(Error),
+    /// The client wants no more: stop, and call [`ServerExchange::fail`] with [`ErrorCode::Cancelled`].
+    Cancelled,
+}
 
 /// One request and its response, from the gateway's side. See the [module](super) for the grammar.
 pub struct ServerExchange<A = Aes256Gcm> {
@@ -50,6 +97,13 @@ pub struct ServerExchange<A = Aes256Gcm> {
     /// [`ServerEvent::Request`] was given out, or is about to be.
     announced: bool,
     event: Option<ServerEvent>,
+}
+
+/// What to answer once the request has been drained.
+#[derive(Clone, Copy)]
+enum Refusal {
+    Reject(RejectCode),
+    Error(ErrorCode, UnixTime),
 }
 
 impl ServerExchange {
@@ -117,6 +171,14 @@ impl<A: RecordAead> ServerExchange<A> {
     /// its end. Otherwise the stream is closed, once what [`poll_transmit`](Self::poll_transmit) gives is sent.
     pub fn can_continue(&self) -> bool {
         self.is_finished() && !self.broken
+    }
+
+    /// Bytes of memory that the exchange holds for what has arrived and for what waits to leave: bounded by the limits, and twice
+    /// that where a buffer has just grown.
+    pub fn buffered(&self) -> usize {
+        let request = self.body.capacity() + self.head.as_ref().map_or(0, SecureBytes::capacity);
+        let response = self.sending.as_ref().map_or(0, Outgoing::buffered);
+        self.incoming.buffered() + request + response + self.queue.capacity()
     }
 
     /// Takes bytes from the client and says how many; 0 while an event waits, or when the rest belongs to the next exchange.
@@ -332,6 +394,67 @@ impl<A: RecordAead> ServerExchange<A> {
         Ok(())
     }
 
+    /// A frame failed: find the code, skip the frame, drain the rest.
+    fn refuse_frame(&mut self, kind: FrameType, error: Error, now: UnixTime) {
+        self.incoming.next_frame();
+        self.refuse(error, now);
+        if matches!(kind, FrameType::End | FrameType::Cancel) {
+            self.answer_refusal();
+        }
+    }
+
+    fn refuse(&mut self, error: Error, now: UnixTime) {
+        if self.has_opened() {
+            let code = match &error {
+                Error::Peer(PeerError::TooLarge { .. }) => ErrorCode::TooLarge,
+                Error::Environment(_) => ErrorCode::Busy,
+                _ => ErrorCode::Malformed,
+            };
+            self.start_draining(Refusal::Error(code, now), error);
+        } else {
+            let code = match &error {
+                Error::Peer(PeerError::TooLarge { .. }) => RejectCode::TooLarge,
+                Error::Peer(PeerError::Undecryptable) => RejectCode::Undecryptable,
+                Error::Environment(_) => RejectCode::Busy,
+                _ => RejectCode::Malformed,
+            };
+            self.reject(code, error);
+        }
+    }
+
+    fn reject(&mut self, code: RejectCode, error: Error) {
+        self.start_draining(Refusal::Reject(code), error);
+    }
+
+    fn start_draining(&mut self, refusal: Refusal, error: Error) {
+        if self.refusal.is_some() {
+            return;
+        }
+        self.drain = Drain::continue_from(&self.incoming);
+        self.refusal = Some(refusal);
+        self.state = ServerState::Draining;
+        self.head = None;
+        self.body.clear();
+        self.event = Some(ServerEvent::Refused(error));
+    }
+
+    fn answer_refusal(&mut self) {
+        let result = match self.refusal {
+            Some(Refusal::Reject(code)) => {
+                self.opener = None;
+                self.push_clear(FrameType::Reject, &[code.to_u8()])
+            }
+            Some(Refusal::Error(code, now)) => self.send_error(code, now),
+            None => Ok(()),
+        };
+        // Without memory for an answer there is none: the connection is closed.
+        if result.is_err() {
+            self.opener = None;
+        }
+        self.response_ended = true;
+        self.state = ServerState::Done;
+    }
+
     /// The next event.
     pub fn poll_event(&mut self) -> Option<ServerEvent> {
         self.event.take()
@@ -352,6 +475,25 @@ impl<A: RecordAead> ServerExchange<A> {
             _ => {}
         }
         self.broken = true;
+    }
+
+    /// The request has taken too long to arrive: it is refused, and the client may try again (ORDER-4).
+    pub fn handle_deadline(&mut self, now: UnixTime) {
+        if matches!(
+            self.state,
+            ServerState::AwaitOpen | ServerState::AwaitHead | ServerState::Body
+        ) {
+            let refusal = match self.has_opened() {
+                true => Refusal::Error(ErrorCode::Timeout, now),
+                false => Refusal::Reject(RejectCode::Busy),
+            };
+            self.start_draining(refusal, PeerError::Truncated.into());
+        }
+        self.handle_eof(now);
+    }
+
+    fn has_opened(&self) -> bool {
+        self.opener.as_ref().is_some_and(Opener::has_opened)
     }
 
     /// Answers [`ServerEvent::KeysRequested`].
@@ -409,120 +551,6 @@ impl<A: RecordAead> ServerExchange<A> {
     fn take_content(&mut self) -> Option<SecureBytes> {
         let empty = self.memory.with_capacity(0).ok()?;
         Some(core::mem::replace(&mut self.body, empty))
-    }
-
-    /// Begins the response.
-    ///
-    /// # Errors
-    /// [`Misuse::State`] if there is no request to answer; [`Misuse`] for a head that cannot be sent; [`Environment`].
-    pub fn respond(&mut self, head: &ResponseHead<'_>, padding: Padding) -> Result<(), Error> {
-        if !self.is_request_whole() {
-            return Err(Misuse::State("no request waits for a response").into());
-        }
-        let outgoing = self.accept(padding)?;
-        let begun = outgoing.head(|out| head.encode(out));
-        self.state = ServerState::Responding;
-        begun
-    }
-
-    /// Queues ACCEPT and moves the keys on to the response.
-    fn accept(&mut self, padding: Padding) -> Result<&mut Outgoing<A>, Error> {
-        let opener = self
-            .opener
-            .take()
-            .ok_or(Misuse::State("the response has begun"))?;
-        let mut keys = opener.into_keys();
-        keys.start_response(self.enc_digest.clone(), &self.response_nonce);
-        let nonce = self.response_nonce;
-        self.push_clear(FrameType::Accept, &nonce)?;
-        let queue = core::mem::take(&mut self.queue);
-        let outgoing = Outgoing::new(
-            Sealer::new(keys),
-            &self.memory,
-            padding,
-            self.response_frame_limit,
-            queue,
-        )?;
-        Ok(self.sending.insert(outgoing))
-    }
-
-    /// Seals body bytes and says how many it took: fewer than given while too much waits to be transmitted. With uniform padding
-    /// each call begins a frame of its own.
-    ///
-    /// # Errors
-    /// [`Misuse::State`] before [`respond`](Self::respond) or after the end; [`Environment`].
-    pub fn send_data(&mut self, content: &[u8]) -> Result<usize, Error> {
-        let outgoing = self.open_response()?;
-        let mut taken = 0;
-        while taken < content.len() && outgoing.queue().len() < QUEUE_LIMIT {
-            taken += outgoing.data(&content[taken..])?;
-        }
-        Ok(taken)
-    }
-
-    /// Ends the response: it was whole.
-    ///
-    /// # Errors
-    /// As [`send_data`](Self::send_data).
-    pub fn finish(&mut self) -> Result<(), Error> {
-        self.open_response()?.last(FrameType::End, &[])?;
-        self.response_ended = true;
-        self.state = ServerState::Done;
-        Ok(())
-    }
-
-    fn open_response(&mut self) -> Result<&mut Outgoing<A>, Error> {
-        match &mut self.sending {
-            Some(outgoing) if !self.response_ended => Ok(outgoing),
-            _ => Err(Misuse::State("no response is under way").into()),
-        }
-    }
-
-    /// Ends the exchange with an error, before the response or in the middle of it.
-    ///
-    /// # Errors
-    /// [`Misuse::State`] if there is no request or its response has ended; [`Environment`].
-    pub fn fail(&mut self, code: ErrorCode, now: UnixTime) -> Result<(), Error> {
-        if self.response_ended
-            || !matches!(self.state, ServerState::Handling | ServerState::Responding)
-        {
-            return Err(Misuse::State("no request waits for an answer").into());
-        }
-        self.send_error(code, now)?;
-        self.response_ended = true;
-        self.state = ServerState::Done;
-        Ok(())
-    }
-
-    fn send_error(&mut self, code: ErrorCode, now: UnixTime) -> Result<(), Error> {
-        let mut content = [0; 9];
-        content[0] = code.to_u8();
-        content[1..].copy_from_slice(&now.as_millis().to_be_bytes());
-        let content = if code == ErrorCode::Time {
-            &content[..]
-        } else {
-            &content[..1]
-        };
-        let outgoing = match &mut self.sending {
-            Some(outgoing) => outgoing,
-            None => self.accept(Padding::Padme)?,
-        };
-        outgoing.last(FrameType::Error, content)
-    }
-
-    /// Writes the next bytes to send into `out` and says how many; 0 when there are none.
-    pub fn poll_transmit(&mut self, out: &mut [u8]) -> usize {
-        match &mut self.sending {
-            Some(outgoing) => outgoing.queue().transmit(out),
-            None => self.queue.transmit(out),
-        }
-    }
-
-    /// Bytes that [`poll_transmit`](Self::poll_transmit) would give now.
-    pub fn pending_transmit(&self) -> usize {
-        self.sending
-            .as_ref()
-            .map_or(self.queue.len(), Outgoing::queued)
     }
 }
 
