@@ -1,5 +1,6 @@
 //! The gateway's end of an exchange: the request. Its response is in [`response`].
 
+mod refusal;
 mod response;
 
 use aes_gcm::Aes256Gcm;
@@ -7,71 +8,20 @@ use rand_core::TryCryptoRng;
 use sealwire_memlock::{SecureArray, SecureBytes, SecureMemory};
 use sha2::{Digest, Sha256};
 
+use self::refusal::Refusal;
 use super::incoming::{Drain, Drained, Incoming};
-use super::limits::Limits;
 use super::outgoing::{Outgoing, Queue};
-use super::received::ReceivedRequest;
+use super::received::{ReceivedRequest, ServerContext, ServerEvent, ServerOptions};
 use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
 use crate::frame::{FrameHeader, FrameType, RESPONSE_NONCE_LEN, VERSION};
 use crate::head::RequestHead;
-use crate::keys::{KeySet, Keys};
+use crate::keys::KeySet;
 use crate::record::{OpenHeader, Opener};
-use crate::replay::{Admission, ReplayStore, WINDOW};
+use crate::replay::{Admission, WINDOW};
 use crate::schedule::{KEY_BLOCK_LEN, KeyBlock};
 use crate::state::{ServerState, next, server_table};
 use crate::suite::RecordAead;
 use crate::time::UnixTime;
-
-/// What a gateway accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServerOptions {
-    /// Limits of the request.
-    pub request: Limits,
-    /// Whether bytes after the request are an error, as over HTTP, or belong to the next exchange.
-    pub one_exchange: bool,
-    /// Whether head and body are given out as they verify: the choice of ORDER-2. What was given out was not the whole of a request
-    /// until [`ServerEvent::Request`] comes; whatever comes instead must undo what was begun. Default: no.
-    pub stream_requests: bool,
-}
-
-impl Default for ServerOptions {
-    fn default() -> Self {
-        Self {
-            request: Limits::REQUEST,
-            one_exchange: true,
-            stream_requests: false,
-        }
-    }
-}
-
-/// What opening a request needs from outside.
-pub struct ServerContext<'a> {
-    /// The gateway's clock.
-    pub now: UnixTime,
-    /// Its keys.
-    pub keys: &'a dyn Keys,
-    /// The requests it has seen.
-    pub replay: &'a mut dyn ReplayStore,
-}
-
-/// What a request brought.
-#[derive(Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ServerEvent {
-    /// The client asks for the keys: answer with [`ServerExchange::send_keys`].
-    KeysRequested,
-    /// The head verified, and the request was admitted: [`ServerExchange::take_request`] gives it without a body. Only with
-    /// [`ServerOptions::stream_requests`].
-    Head,
-    /// The next of the body verified: [`ServerExchange::take_data`]. Only with [`ServerOptions::stream_requests`].
-    Data,
-    /// The request is whole: [`ServerExchange::take_request`], if [`Head`](Self::Head) did not come before; then respond.
-    Request,
-    /// The request was refused for this reason; the answer is in [`ServerExchange::poll_transmit`]. For the log only.
-    Refused(Error),
-    /// The client wants no more: stop, and call [`ServerExchange::fail`] with [`ErrorCode::Cancelled`].
-    Cancelled,
-}
 
 /// One request and its response, from the gateway's side. See the [module](super) for the grammar.
 pub struct ServerExchange<A = Aes256Gcm> {
@@ -97,13 +47,6 @@ pub struct ServerExchange<A = Aes256Gcm> {
     /// [`ServerEvent::Request`] was given out, or is about to be.
     announced: bool,
     event: Option<ServerEvent>,
-}
-
-/// What to answer once the request has been drained.
-#[derive(Clone, Copy)]
-enum Refusal {
-    Reject(RejectCode),
-    Error(ErrorCode, UnixTime),
 }
 
 impl ServerExchange {
@@ -394,67 +337,6 @@ impl<A: RecordAead> ServerExchange<A> {
         Ok(())
     }
 
-    /// A frame failed: find the code, skip the frame, drain the rest.
-    fn refuse_frame(&mut self, kind: FrameType, error: Error, now: UnixTime) {
-        self.incoming.next_frame();
-        self.refuse(error, now);
-        if matches!(kind, FrameType::End | FrameType::Cancel) {
-            self.answer_refusal();
-        }
-    }
-
-    fn refuse(&mut self, error: Error, now: UnixTime) {
-        if self.has_opened() {
-            let code = match &error {
-                Error::Peer(PeerError::TooLarge { .. }) => ErrorCode::TooLarge,
-                Error::Environment(_) => ErrorCode::Busy,
-                _ => ErrorCode::Malformed,
-            };
-            self.start_draining(Refusal::Error(code, now), error);
-        } else {
-            let code = match &error {
-                Error::Peer(PeerError::TooLarge { .. }) => RejectCode::TooLarge,
-                Error::Peer(PeerError::Undecryptable) => RejectCode::Undecryptable,
-                Error::Environment(_) => RejectCode::Busy,
-                _ => RejectCode::Malformed,
-            };
-            self.reject(code, error);
-        }
-    }
-
-    fn reject(&mut self, code: RejectCode, error: Error) {
-        self.start_draining(Refusal::Reject(code), error);
-    }
-
-    fn start_draining(&mut self, refusal: Refusal, error: Error) {
-        if self.refusal.is_some() {
-            return;
-        }
-        self.drain = Drain::continue_from(&self.incoming);
-        self.refusal = Some(refusal);
-        self.state = ServerState::Draining;
-        self.head = None;
-        self.body.clear();
-        self.event = Some(ServerEvent::Refused(error));
-    }
-
-    fn answer_refusal(&mut self) {
-        let result = match self.refusal {
-            Some(Refusal::Reject(code)) => {
-                self.opener = None;
-                self.push_clear(FrameType::Reject, &[code.to_u8()])
-            }
-            Some(Refusal::Error(code, now)) => self.send_error(code, now),
-            None => Ok(()),
-        };
-        // Without memory for an answer there is none: the connection is closed.
-        if result.is_err() {
-            self.opener = None;
-        }
-        self.response_ended = true;
-        self.state = ServerState::Done;
-    }
-
     /// The next event.
     pub fn poll_event(&mut self) -> Option<ServerEvent> {
         self.event.take()
@@ -475,25 +357,6 @@ impl<A: RecordAead> ServerExchange<A> {
             _ => {}
         }
         self.broken = true;
-    }
-
-    /// The request has taken too long to arrive: it is refused, and the client may try again (ORDER-4).
-    pub fn handle_deadline(&mut self, now: UnixTime) {
-        if matches!(
-            self.state,
-            ServerState::AwaitOpen | ServerState::AwaitHead | ServerState::Body
-        ) {
-            let refusal = match self.has_opened() {
-                true => Refusal::Error(ErrorCode::Timeout, now),
-                false => Refusal::Reject(RejectCode::Busy),
-            };
-            self.start_draining(refusal, PeerError::Truncated.into());
-        }
-        self.handle_eof(now);
-    }
-
-    fn has_opened(&self) -> bool {
-        self.opener.as_ref().is_some_and(Opener::has_opened)
     }
 
     /// Answers [`ServerEvent::KeysRequested`].

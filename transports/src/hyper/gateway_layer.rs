@@ -44,7 +44,7 @@ use crate::server::{GatewayConfig, Reply, ReplyBody, Shared};
 ///   `fallback_service`.
 ///
 /// ```no_run
-/// use axum::{Json, Router, ServiceExt, routing::post};
+/// use axum::{Router, routing::post};
 /// use sealwire::core::{Suite, keys::{Identity, KeyRing}};
 /// use sealwire::hyper::GatewayLayer;
 /// use sealwire::memlock::{Policy, SecureMemory};
@@ -58,9 +58,9 @@ use crate::server::{GatewayConfig, Reply, ReplyBody, Shared};
 /// let gateway = GatewayLayer::new(GatewayConfig::new(memory), keys)?;
 ///
 /// let router = Router::new().route("/v1/echo", post(async |body: bytes::Bytes| body));
-/// let app = gateway.layer(router);
+/// let app = Router::new().fallback_service(gateway.layer(router));
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8443").await?;
-/// axum::serve(listener, ServiceExt::<axum::extract::Request>::into_make_service(app)).await?;
+/// axum::serve(listener, app).await?;
 /// # Ok(())
 /// # }
 /// ```
