@@ -69,6 +69,13 @@ install_cargo_program() { # NAME VERSION
 install_cargo_deny() { install_cargo_program cargo-deny 0.20.2; }
 install_cargo_fuzz() { install_cargo_program cargo-fuzz 0.13.2; }
 
+# A Python that can run tests/interop/sealwire_peer; its path in $peer_python.
+peer_python=$PWD/target/ci/peer-venv/bin/python
+make_peer_python() {
+    [ -x "$peer_python" ] || python3 -m venv target/ci/peer-venv
+    "$peer_python" -m pip install -q --disable-pip-version-check -r tests/interop/requirements.txt
+}
+
 report() {
     printf '\nSteps and their times:\n'
     printf '  %s\n' "${summary[@]}"
