@@ -2,8 +2,10 @@
 
 use core::time::Duration;
 
-use sealwire_core::frame::{FrameHeader, HEADER_LEN};
+use sealwire_core::PeerError;
+use sealwire_core::cobs::{Decoder, Encoder};
 
+use crate::BUFFER;
 use crate::board::clock;
 
 /// The first UART of the board (ARM CMSDK APB UART).
@@ -17,102 +19,77 @@ const RECEIVE_FULL: u32 = 2;
 const ENABLE_BOTH: u32 = 3;
 
 /// Why no frame came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LineError {
     /// None in time.
     Timeout,
-    /// A packet that is longer than the buffer, is not COBS, or does not hold exactly one frame (RAW-1).
-    Packet,
+    /// A packet that holds none (RAW-1).
+    Packet(PeerError),
 }
 
 /// The serial line.
-pub struct Line(());
+pub struct Line {
+    encoder: Encoder,
+    decoder: Decoder<[u8; BUFFER]>,
+}
 
 impl Line {
     /// Switches the UART on.
     pub fn open() -> Self {
         write(BAUD_DIVISOR, 16);
         write(CONTROL, ENABLE_BOTH);
-        Self(())
-    }
-
-    /// Sends one frame.
-    pub fn send(&mut self, frame: &[u8]) {
-        let mut runs = frame.split(|byte| *byte == 0).peekable();
-        while let Some(mut run) = runs.next() {
-            while let Some((full, rest)) = run.split_first_chunk::<254>() {
-                self.put(0xff);
-                full.iter().for_each(|byte| self.put(*byte));
-                run = rest;
-            }
-            self.put(run.len() as u8 + 1);
-            run.iter().for_each(|byte| self.put(*byte));
+        Self {
+            encoder: Encoder::new(),
+            decoder: Decoder::new([0; BUFFER]),
         }
-        self.put(0);
     }
 
-    /// Waits until `deadline` for a frame, and puts it into `buffer`.
+    /// Sends bytes of frames, cut wherever they may be; each frame leaves in a packet of its own.
+    pub fn send(&mut self, mut bytes: &[u8]) {
+        let mut packet = [0; 64];
+        loop {
+            let (taken, written) = self.encoder.encode(bytes, &mut packet);
+            packet[..written].iter().for_each(|byte| put(*byte));
+            bytes = &bytes[taken..];
+            if written == 0 && bytes.is_empty() {
+                break;
+            }
+        }
+    }
+
+    /// Waits until `deadline` for a frame, and copies it to the start of `buffer`, to be opened there.
     ///
     /// # Errors
     /// [`LineError`]; the next call begins with the next packet.
     pub fn receive<'a>(
         &mut self,
-        buffer: &'a mut [u8],
+        buffer: &'a mut [u8; BUFFER],
         deadline: Duration,
     ) -> Result<&'a mut [u8], LineError> {
-        let mut len = 0;
-        let mut run = 0;
-        let mut zero_follows = false;
-        let mut broken = false;
         loop {
-            let byte = self.byte(deadline)?;
-            if byte == 0 {
-                if len == 0 && !broken {
-                    continue; // an empty packet
-                }
-                let frame = &mut buffer[..len];
-                let whole = frame
-                    .first_chunk::<HEADER_LEN>()
-                    .and_then(|header| FrameHeader::parse(*header).ok())
-                    .is_some_and(|header| header.size() == len);
-                return if whole && run == 0 && !broken {
-                    Ok(frame)
-                } else {
-                    Err(LineError::Packet)
-                };
-            }
-            let decoded = if run > 0 {
-                run -= 1;
-                Some(byte)
-            } else {
-                run = byte - 1;
-                let decoded = zero_follows.then_some(0);
-                zero_follows = byte < 255;
-                decoded
-            };
-            if let Some(decoded) = decoded {
-                match buffer.get_mut(len) {
-                    Some(place) => *place = decoded,
-                    None => broken = true,
-                }
-                len = (len + 1).min(buffer.len());
+            self.decoder.handle_input(&[byte(deadline)?]);
+            if let Some(frame) = self.decoder.poll_frame() {
+                let frame = frame.map_err(LineError::Packet)?;
+                let place = &mut buffer[..frame.len()];
+                place.copy_from_slice(frame);
+                return Ok(place);
             }
         }
     }
+}
 
-    fn put(&mut self, byte: u8) {
-        while read(STATE) & TRANSMIT_FULL != 0 {}
-        write(DATA, byte.into());
-    }
+fn put(byte: u8) {
+    while read(STATE) & TRANSMIT_FULL != 0 {}
+    write(DATA, byte.into());
+}
 
-    fn byte(&mut self, deadline: Duration) -> Result<u8, LineError> {
-        while read(STATE) & RECEIVE_FULL == 0 {
-            if clock() >= deadline {
-                return Err(LineError::Timeout);
-            }
+fn byte(deadline: Duration) -> Result<u8, LineError> {
+    while read(STATE) & RECEIVE_FULL == 0 {
+        if clock() >= deadline {
+            return Err(LineError::Timeout);
         }
-        Ok(read(DATA) as u8)
     }
+    Ok(read(DATA) as u8)
 }
 
 fn read(register: usize) -> u32 {

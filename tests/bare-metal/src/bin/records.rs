@@ -104,7 +104,7 @@ fn main() -> ! {
 }
 
 /// Asks for the key set, checks its identity against the pin and its record's signature, and takes the key of our suite.
-fn fetch_key(line: &mut Line, buffer: &mut [u8]) -> Key {
+fn fetch_key(line: &mut Line, buffer: &mut [u8; BUFFER]) -> Key {
     line.send(&[FrameType::KeysRequest as u8, 0, 0, 1, VERSION]);
     let keys = receive(line, buffer);
     assert_eq!(keys[0], FrameType::Keys as u8, "not keys");
@@ -139,7 +139,7 @@ fn send(line: &mut Line, buffer: &[u8]) {
     line.send(&buffer[..size]);
 }
 
-fn receive<'a>(line: &mut Line, buffer: &'a mut [u8]) -> &'a mut [u8] {
+fn receive<'a>(line: &mut Line, buffer: &'a mut [u8; BUFFER]) -> &'a mut [u8] {
     line.receive(buffer, clock() + PATIENCE)
         .expect("a frame in time")
 }

@@ -14,7 +14,7 @@ use sealwire_bare_metal::{
     start_heap,
 };
 use sealwire_core::exchange::{Limits, Request};
-use sealwire_core::frame::{FrameHeader, FrameType, HEADER_LEN, VERSION};
+use sealwire_core::frame::{FrameType, VERSION};
 use sealwire_core::keys::KeySet;
 use sealwire_core::session::{
     ClientSession, GatewayState, SessionConfig, SessionEvent, Step, Trust,
@@ -49,6 +49,7 @@ fn exchange() -> u32 {
         content: 16 * 1024,
         wire: 32 * 1024,
     };
+    config.options.request_frame = MAX_FRAME;
     config.timeouts.first_byte = Duration::from_secs(5);
     config.timeouts.idle = Duration::from_secs(5);
     let body = memory.copy_from(BODY.as_bytes()).expect("memory");
@@ -74,7 +75,7 @@ fn exchange() -> u32 {
             }
             Step::Send => {
                 attempts += 1;
-                send(&mut line, &mut buffer, &mut session);
+                send(&mut line, &mut session);
                 session.handle_connected(now());
                 while session.is_sending() {
                     let Some(frame) = receive(&mut line, &mut buffer, &mut session) else {
@@ -101,29 +102,18 @@ fn exchange() -> u32 {
     attempts
 }
 
-/// Sends what the session has to say, each frame in a packet of its own.
-fn send(line: &mut Line, buffer: &mut [u8], session: &mut ClientSession) {
-    loop {
-        if session
-            .poll_transmit(&mut buffer[..HEADER_LEN])
-            .expect("memory")
-            == 0
-        {
-            break;
-        }
-        let header = *buffer.first_chunk().expect("larger than a header");
-        let size = FrameHeader::parse(header).expect("our own frame").size();
-        let rest = &mut buffer[HEADER_LEN..size];
-        let filled = session.poll_transmit(rest).expect("memory");
-        assert_eq!(filled, rest.len(), "frames leave whole");
-        line.send(&buffer[..size]);
+/// Sends what the session has to say.
+fn send(line: &mut Line, session: &mut ClientSession) {
+    let mut bytes = [0; 256];
+    while let count @ 1.. = session.poll_transmit(&mut bytes).expect("memory") {
+        line.send(&bytes[..count]);
     }
 }
 
 /// The next frame, or none when the session's time is over.
 fn receive<'a>(
     line: &mut Line,
-    buffer: &'a mut [u8],
+    buffer: &'a mut [u8; BUFFER],
     session: &mut ClientSession,
 ) -> Option<&'a mut [u8]> {
     let due = session.poll_timeout().unwrap_or_else(clock);
