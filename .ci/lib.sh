@@ -9,6 +9,9 @@ export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never DEBIAN_FRONTEND=non
 # change what is checked.
 unset RUSTFLAGS RUSTDOCFLAGS
 
+# Workspaces of their own beside the main one: formatted, linted for their targets, their dependencies judged by the same policy.
+workspaces=(fuzz tests/bare-metal tests/portable)
+
 tools=$PWD/target/ci/tools # programs that the checks need; kept between runs where target/ is
 mkdir -p "$tools/bin"
 export PATH=$tools/bin:$PATH

@@ -58,7 +58,10 @@ fn required_is_an_error_where_locks_are_refused() {
     let locked = memory.alloc(512 * KIB);
     if locks_are_refused() {
         let error = locked.expect_err("more than the limit");
-        assert!(matches!(error, MemoryError::LockRefused { .. }), "{error:?}");
+        assert!(
+            matches!(error, MemoryError::LockRefused { .. }),
+            "{error:?}"
+        );
     } else {
         assert_eq!(locked.expect("no limit").protection(), Protection::Locked);
     }
