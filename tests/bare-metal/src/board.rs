@@ -1,13 +1,33 @@
 //! The host's services, and the report at the end.
 
 use core::convert::Infallible;
+use core::panic::PanicInfo;
 use core::time::Duration;
 
-use cortex_m as _; // its critical section
 use cortex_m_semihosting::{debug, hprintln, nr, syscall, syscall1};
 use rand_core::{TryCryptoRng, TryRng};
 use sealwire_core::UnixTime;
 use sealwire_core::keys::Pin;
+
+/// There is one core, and no interrupt is ever switched on: nothing can come between.
+struct Uninterrupted;
+
+critical_section::set_impl!(Uninterrupted);
+
+// SAFETY: see the type.
+unsafe impl critical_section::Impl for Uninterrupted {
+    unsafe fn acquire() {}
+    unsafe fn release((): ()) {}
+}
+
+/// A panic is an exit code.
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    hprintln!("{}", info);
+    loop {
+        debug::exit(debug::EXIT_FAILURE);
+    }
+}
 
 /// Time since the start; stands for a timer.
 pub fn clock() -> Duration {

@@ -8,7 +8,6 @@ use core::time::Duration;
 
 use cortex_m_rt::entry;
 use cortex_m_semihosting::hprintln;
-use panic_semihosting as _;
 use sealwire_bare_metal::{
     BODY, BUFFER, Entropy, Line, MAX_FRAME, SUITE, clock, expected_pin, finish, repeats_prompt,
     start_heap,
