@@ -48,7 +48,7 @@ pub fn expected_pin() -> Pin {
     let mut text = [0u8; 128];
     let mut block = [text.as_mut_ptr() as usize, text.len()];
     // SAFETY: SYS_GET_CMDLINE writes at most as many bytes as the block says to where it says, and the length into the block.
-    let failed = unsafe { syscall(nr::GET_CMDLINE, &mut block) } != 0;
+    let failed = unsafe { syscall1(nr::GET_CMDLINE, &raw mut block as usize) } != 0;
     assert!(!failed, "no command line");
     let text = core::str::from_utf8(&text[..block[1]]).expect("a command line is text");
     let pin = text.trim_end_matches('\0').rsplit(' ').next();
