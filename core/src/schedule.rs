@@ -7,7 +7,7 @@ use hpke::rand_core::{CryptoRng, TryCryptoRng, TryRng};
 use hpke::{
     Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender_with_rng,
 };
-use sealwire_memlock::scrub_stack;
+use sealwire_memlock::{scrub_stack, scrub_stack_deep};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
@@ -24,6 +24,11 @@ const RESPONSE_NONCE: &[u8] = b"sealwire/1 response nonce";
 
 /// Bytes of the secrets of one exchange.
 pub const KEY_BLOCK_LEN: usize = 32 + 12 + 32;
+/// Bytes of stack that P-256 uses, for key agreement and for signatures: an optimised build takes less than half of it.
+pub(crate) const P256_STACK: usize = if cfg!(debug_assertions) { 32 } else { 16 } * 1024;
+/// Bytes of stack that ML-KEM-768 beside P-256 uses.
+#[cfg(feature = "post-quantum")]
+const HYBRID_STACK: usize = if cfg!(debug_assertions) { 160 } else { 64 } * 1024;
 /// Random bytes drawn for one encapsulation: 64 are used but with negligible probability.
 pub(crate) const SEED_LEN: usize = 320;
 
@@ -119,13 +124,15 @@ pub(crate) fn encapsulate<S: KeyStore>(
     enc: &mut [u8],
     block: &mut KeyBlock<S>,
 ) -> Result<(), Error> {
-    scrub_stack(|| match header.suite() {
-        Suite::P256 => send::<hpke::kem::DhP256HkdfSha256, S>(header, public_key, seed, enc, block),
+    match header.suite() {
+        Suite::P256 => scrub_stack_deep::<P256_STACK, _>(|| {
+            send::<hpke::kem::DhP256HkdfSha256, S>(header, public_key, seed, enc, block)
+        }),
         #[cfg(feature = "post-quantum")]
-        Suite::MlKem768P256 => {
+        Suite::MlKem768P256 => scrub_stack_deep::<HYBRID_STACK, _>(|| {
             send::<hpke::kem::MlKem768P256, S>(header, public_key, seed, enc, block)
-        }
-    })
+        }),
+    }
 }
 
 /// SetupBaseS of RFC 9180 section 5.1.1, then the three exports.
@@ -165,13 +172,15 @@ pub(crate) fn decapsulate<S: KeyStore>(
     enc: &[u8],
     block: &mut KeyBlock<S>,
 ) -> Result<(), Error> {
-    scrub_stack(|| match header.suite() {
-        Suite::P256 => receive::<hpke::kem::DhP256HkdfSha256, S>(header, private_key, enc, block),
+    match header.suite() {
+        Suite::P256 => scrub_stack_deep::<P256_STACK, _>(|| {
+            receive::<hpke::kem::DhP256HkdfSha256, S>(header, private_key, enc, block)
+        }),
         #[cfg(feature = "post-quantum")]
-        Suite::MlKem768P256 => {
+        Suite::MlKem768P256 => scrub_stack_deep::<HYBRID_STACK, _>(|| {
             receive::<hpke::kem::MlKem768P256, S>(header, private_key, enc, block)
-        }
-    })
+        }),
+    }
 }
 
 fn receive<K: Kem, S: KeyStore>(
@@ -205,11 +214,15 @@ pub(crate) fn derive_key_pair(
         sk.write_exact(private_key);
         pk.write_exact(public_key);
     }
-    scrub_stack(|| match suite {
-        Suite::P256 => derive::<hpke::kem::DhP256HkdfSha256>(ikm, private_key, public_key),
+    match suite {
+        Suite::P256 => scrub_stack_deep::<P256_STACK, _>(|| {
+            derive::<hpke::kem::DhP256HkdfSha256>(ikm, private_key, public_key);
+        }),
         #[cfg(feature = "post-quantum")]
-        Suite::MlKem768P256 => derive::<hpke::kem::MlKem768P256>(ikm, private_key, public_key),
-    });
+        Suite::MlKem768P256 => scrub_stack_deep::<HYBRID_STACK, _>(|| {
+            derive::<hpke::kem::MlKem768P256>(ikm, private_key, public_key);
+        }),
+    }
 }
 
 /// `info` of spec section 4.2.

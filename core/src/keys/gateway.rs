@@ -6,7 +6,7 @@ use core::time::Duration;
 use p256::ecdsa::signature::hazmat::PrehashSigner;
 use p256::ecdsa::{Signature, SigningKey};
 use rand_core::TryCryptoRng;
-use sealwire_memlock::{SecureArray, SecureMemory, scrub_stack};
+use sealwire_memlock::{SecureArray, SecureMemory, scrub_stack_deep};
 use sha2::{Digest, Sha256};
 
 use super::pin::{IDENTITY_LEN, Pin};
@@ -15,7 +15,7 @@ use super::set::{KeySet, SignedRecord};
 use crate::error::{Environment, Error, Malformed, RejectCode};
 use crate::frame::DEFAULT_MAX_FRAME;
 use crate::record::OpenHeader;
-use crate::schedule::derive_key_pair;
+use crate::schedule::{P256_STACK, derive_key_pair};
 use crate::suite::Suite;
 use crate::time::UnixTime;
 
@@ -77,7 +77,7 @@ impl Identity {
             .iter()
             .for_each(|part| hash.update(part));
         let digest = hash.finalize();
-        scrub_stack(|| {
+        scrub_stack_deep::<P256_STACK, _>(|| {
             let key =
                 SigningKey::from_slice(self.scalar.expose()).map_err(|_| Malformed::PublicKey)?;
             let signature: Signature =
@@ -96,7 +96,7 @@ impl core::fmt::Debug for Identity {
 }
 
 fn public_of(scalar: &SecureArray<32>) -> Result<[u8; IDENTITY_LEN], Malformed> {
-    scrub_stack(|| {
+    scrub_stack_deep::<P256_STACK, _>(|| {
         let key = SigningKey::from_slice(scalar.expose()).map_err(|_| Malformed::PublicKey)?;
         key.verifying_key()
             .to_sec1_point(false)

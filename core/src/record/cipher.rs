@@ -61,8 +61,8 @@ impl<A: RecordAead, S: KeyStore> Sealer<A, S> {
         let (plaintext, tag) = body.split_at_mut(needed - HEADER_LEN - TAG_LEN);
         plaintext[..CONTENT_LENGTH_LEN].copy_from_slice(&content_length.to_be_bytes());
         plaintext[CONTENT_LENGTH_LEN + content_len..].fill(0);
-        let nonce = nonce::<A>(self.keys.base_nonce(), self.sequence);
         scrub_stack(|| {
+            let nonce = nonce::<A>(self.keys.base_nonce(), self.sequence);
             let cipher = A::new(key::<A>(self.keys.key()));
             cipher
                 .encrypt_inout_detached(&nonce, head, plaintext.into())
@@ -144,8 +144,8 @@ impl<A: RecordAead, S: KeyStore> Opener<A, S> {
         }
         let (text, tag) = body.split_at_mut(header.body_len() - TAG_LEN);
         let tag: &[u8; TAG_LEN] = (&*tag).try_into().expect("split at TAG_LEN from the end");
-        let nonce = nonce::<A>(self.keys.base_nonce(), self.sequence);
         scrub_stack(|| {
+            let nonce = nonce::<A>(self.keys.base_nonce(), self.sequence);
             let cipher = A::new(key::<A>(self.keys.key()));
             cipher.decrypt_inout_detached(&nonce, head, (&mut *text).into(), tag.into())
         })

@@ -30,26 +30,33 @@ impl Wanted {
     /// Looks for every piece of [`PIECE`] bytes, wherever it begins, so that half a copy is found too. Pieces that lie
     /// together are one copy. A shorter secret is looked for as a whole.
     pub fn pieces(&mut self, kind: &'static str, bytes: &[u8]) {
-        self.pieces_at(kind, bytes, 1, |_| true);
+        self.forms(kind, &[bytes]);
     }
 
-    /// [`pieces`](Self::pieces) that begin at multiples of `step` and are `secret`: what an object holds of round keys or
-    /// limbs, without its padding, tables and public parts.
+    /// [`pieces`](Self::pieces) of a secret that can be written in several ways.
+    pub fn forms(&mut self, kind: &'static str, forms: &[&[u8]]) {
+        self.pieces_at(kind, forms, 1, |_| true);
+    }
+
+    /// [`forms`](Self::forms) whose pieces begin at multiples of `step` and are `secret`: what an object holds of round keys
+    /// or limbs, without its padding, tables and public parts.
     pub fn pieces_at(
         &mut self,
         kind: &'static str,
-        bytes: &[u8],
+        forms: &[&[u8]],
         step: usize,
         is_secret: impl Fn(&[u8]) -> bool,
     ) {
         self.secrets.push((kind, true));
-        if bytes.len() < PIECE {
-            return self.push(bytes);
-        }
         let mut known = HashSet::new();
-        for piece in bytes.windows(PIECE).step_by(step) {
-            if !is_plain(piece) && is_secret(piece) && known.insert(piece) {
-                self.push(piece);
+        for form in forms {
+            if form.len() < PIECE {
+                self.push(form);
+            }
+            for piece in form.windows(PIECE).step_by(step) {
+                if !is_plain(piece) && is_secret(piece) && known.insert(piece) {
+                    self.push(piece);
+                }
             }
         }
     }
@@ -164,9 +171,24 @@ impl Found {
         (locked, of_kind().count() - locked)
     }
 
-    /// Copies of any kind outside locked pages.
-    pub fn elsewhere(&self) -> usize {
-        self.copies.iter().filter(|copy| !copy.locked).count()
+    /// Those outside locked pages.
+    #[must_use]
+    pub fn elsewhere(mut self) -> Self {
+        self.copies.retain(|copy| !copy.locked);
+        self
+    }
+
+    /// Those that are not in locked pages and of a kind that somebody alive owns.
+    #[must_use]
+    pub fn without(mut self, owned: &[&str]) -> Self {
+        self.copies
+            .retain(|copy| !copy.locked || !owned.contains(&copy.kind));
+        self
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.copies.is_empty()
     }
 }
 
