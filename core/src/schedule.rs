@@ -7,12 +7,13 @@ use hpke::rand_core::{CryptoRng, TryCryptoRng, TryRng};
 use hpke::{
     Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender_with_rng,
 };
-use sealwire_memlock::{scrub_stack, scrub_stack_deep};
+use sealwire_memlock::scrub_stack_deep;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
 use crate::error::{Environment, Error, Malformed};
 use crate::record::OpenHeader;
+use crate::stack;
 use crate::suite::Suite;
 
 const REQUEST_INFO: &[u8] = b"sealwire/1 request";
@@ -24,11 +25,6 @@ const RESPONSE_NONCE: &[u8] = b"sealwire/1 response nonce";
 
 /// Bytes of the secrets of one exchange.
 pub const KEY_BLOCK_LEN: usize = 32 + 12 + 32;
-/// Bytes of stack that P-256 uses, for key agreement and for signatures: an optimised build takes less than half of it.
-pub(crate) const P256_STACK: usize = if cfg!(debug_assertions) { 32 } else { 16 } * 1024;
-/// Bytes of stack that ML-KEM-768 beside P-256 uses.
-#[cfg(feature = "post-quantum")]
-const HYBRID_STACK: usize = if cfg!(debug_assertions) { 160 } else { 64 } * 1024;
 /// Random bytes drawn for one encapsulation: 64 are used but with negligible probability.
 pub(crate) const SEED_LEN: usize = 320;
 
@@ -98,7 +94,7 @@ impl<S: KeyStore> KeyBlock<S> {
     /// the salt gives the same PRK, without room for the longest `enc`.
     pub(crate) fn start_response(&mut self, enc_digest: Sha256, response_nonce: &[u8; 32]) {
         let salt = enc_digest.chain_update(response_nonce).finalize();
-        scrub_stack(|| {
+        scrub_stack_deep::<{ stack::RECORD }, _>(|| {
             let (key, nonce, secret) = self.parts_mut();
             let hkdf = Hkdf::<Sha256>::new(Some(&salt), secret);
             hkdf.expand(RESPONSE_KEY, key)
@@ -125,11 +121,11 @@ pub(crate) fn encapsulate<S: KeyStore>(
     block: &mut KeyBlock<S>,
 ) -> Result<(), Error> {
     match header.suite() {
-        Suite::P256 => scrub_stack_deep::<P256_STACK, _>(|| {
+        Suite::P256 => scrub_stack_deep::<{ stack::P256 }, _>(|| {
             send::<hpke::kem::DhP256HkdfSha256, S>(header, public_key, seed, enc, block)
         }),
         #[cfg(feature = "post-quantum")]
-        Suite::MlKem768P256 => scrub_stack_deep::<HYBRID_STACK, _>(|| {
+        Suite::MlKem768P256 => scrub_stack_deep::<{ stack::HYBRID }, _>(|| {
             send::<hpke::kem::MlKem768P256, S>(header, public_key, seed, enc, block)
         }),
     }
@@ -173,11 +169,11 @@ pub(crate) fn decapsulate<S: KeyStore>(
     block: &mut KeyBlock<S>,
 ) -> Result<(), Error> {
     match header.suite() {
-        Suite::P256 => scrub_stack_deep::<P256_STACK, _>(|| {
+        Suite::P256 => scrub_stack_deep::<{ stack::P256 }, _>(|| {
             receive::<hpke::kem::DhP256HkdfSha256, S>(header, private_key, enc, block)
         }),
         #[cfg(feature = "post-quantum")]
-        Suite::MlKem768P256 => scrub_stack_deep::<HYBRID_STACK, _>(|| {
+        Suite::MlKem768P256 => scrub_stack_deep::<{ stack::HYBRID }, _>(|| {
             receive::<hpke::kem::MlKem768P256, S>(header, private_key, enc, block)
         }),
     }
@@ -215,11 +211,11 @@ pub(crate) fn derive_key_pair(
         pk.write_exact(public_key);
     }
     match suite {
-        Suite::P256 => scrub_stack_deep::<P256_STACK, _>(|| {
+        Suite::P256 => scrub_stack_deep::<{ stack::P256 }, _>(|| {
             derive::<hpke::kem::DhP256HkdfSha256>(ikm, private_key, public_key);
         }),
         #[cfg(feature = "post-quantum")]
-        Suite::MlKem768P256 => scrub_stack_deep::<HYBRID_STACK, _>(|| {
+        Suite::MlKem768P256 => scrub_stack_deep::<{ stack::HYBRID }, _>(|| {
             derive::<hpke::kem::MlKem768P256>(ikm, private_key, public_key);
         }),
     }

@@ -1,4 +1,4 @@
-//! How deep the stack is wiped: what the product leaves there must end where its own frames do, however much its libraries use.
+//! The stack is wiped as deep as the cryptography goes, in this build: what is left there is the frames of the wiping itself.
 #![cfg(target_os = "linux")]
 
 use std::fs::File;
@@ -6,7 +6,8 @@ use std::hint::black_box;
 use std::os::unix::fs::FileExt;
 use std::thread;
 
-use sealwire_core::keys::{Identity, KeyRing, Keys, RecordLimits, key_id};
+use sealwire_core::frame::{CONTENT_OFFSET, SEALED_OVERHEAD};
+use sealwire_core::keys::{Identity, KeyRecord, KeyRing, Keys, RecordLimits, key_id};
 use sealwire_core::record::{OpenHeader, RequestOpener, RequestSealer};
 use sealwire_core::{KEY_BLOCK_LEN, Suite};
 use sealwire_memlock::{Policy, SecureMemory, scrub_stack_deep};
@@ -16,20 +17,29 @@ use sealwire_tests::random::SeededRng;
 const MEMORY: SecureMemory = SecureMemory::new(Policy::BestEffort);
 /// Stack that is looked at.
 const DEPTH: usize = 512 * 1024;
+/// The frames of the functions around the wiping, with public keys and records in them.
+const OWN: usize = 12 * 1024;
+/// Bytes of addresses that the wiping of one call leaves at its deepest point.
+const ADDRESSES: usize = 128;
 
-/// The lowest byte of the stack that `f` leaves other than zero, as a distance from the caller's frame.
+/// How many bytes of the stack `f` leaves other than zero.
 #[inline(never)]
-fn depth_left_by(f: impl FnOnce()) -> usize {
-    let mut left = vec![0; DEPTH];
+fn left_by(f: impl FnOnce()) -> usize {
+    let mut left = vec![0; DEPTH - OWN];
     let memory = File::open("/proc/self/mem").expect("a process may read itself");
-    let here = [0u8; 16];
+    let here = [0_u8; 16];
     let bottom = black_box(&here).as_ptr().addr() - DEPTH;
     scrub_stack_deep::<{ DEPTH + 64 * 1024 }, _>(|| ());
     f();
     memory
         .read_exact_at(&mut left, bottom as u64)
         .expect("the thread's stack is larger");
-    DEPTH - left.iter().position(|byte| *byte != 0).unwrap_or(DEPTH)
+    left.iter().filter(|byte| **byte != 0).count()
+}
+
+fn check(what: &str, suite: Suite, left: usize) {
+    println!("{what}, {}: {left} bytes", suite.name());
+    assert!(left <= ADDRESSES, "{what} left {left} bytes on the stack");
 }
 
 fn on_a_large_stack(f: impl FnOnce() + Send + 'static) {
@@ -38,43 +48,54 @@ fn on_a_large_stack(f: impl FnOnce() + Send + 'static) {
 }
 
 #[test]
-fn depths() {
-    on_a_large_stack(|| {
-        for &suite in Suite::ALL {
-            let mut rng = SeededRng::new(1);
-            let identity = Identity::generate(&MEMORY, &mut rng).expect("seeded");
-            let mut ring = KeyRing::new(identity, &[suite], RecordLimits::default(), MEMORY);
-            let rotate = depth_left_by(|| drop(ring.rotate(NOW, &mut rng)));
-            let set = ring.key_set();
-            let record = &set.records()[0].record;
-            let header = OpenHeader::new(suite, key_id(record));
-            let public = &record[record.len() - suite.public_key_len()..];
-            let _ = public;
-            let fields = sealwire_core::keys::KeyRecord::parse(record).expect("made above");
-            let mut enc = vec![0; suite.enc_len()];
-            let mut seed = [7; RequestSealer::<&mut [u8; KEY_BLOCK_LEN]>::SEED_LEN];
-            let mut block = [0; KEY_BLOCK_LEN];
-            let seal = depth_left_by(|| {
-                let sealer =
-                    RequestSealer::new(&header, fields.public_key, &mut seed, &mut enc, &mut block);
-                drop(black_box(sealer));
-            });
-            let mut open = 0;
-            ring.with_private_key(&header, NOW, &mut |private| {
-                let mut block = [0; KEY_BLOCK_LEN];
-                open = depth_left_by(|| {
-                    drop(black_box(RequestOpener::new(
-                        &header, &enc, private, &mut block,
-                    )));
-                });
-            })
-            .expect("made above");
-            println!(
-                "{}: rotate {rotate}, encapsulate {seal}, decapsulate {open}",
-                suite.name()
-            );
-        }
-        let noise = depth_left_by(|| ());
-        println!("nothing: {noise}");
+fn nothing_is_left_on_the_stack() {
+    on_a_large_stack(|| Suite::ALL.iter().for_each(|suite| exchange(*suite)));
+}
+
+fn exchange(suite: Suite) {
+    let mut rng = SeededRng::new(1);
+    let identity = Identity::generate(&MEMORY, &mut rng).expect("seeded");
+    let mut ring = KeyRing::new(identity, &[suite], RecordLimits::default(), MEMORY);
+    check(
+        "making keys",
+        suite,
+        left_by(|| drop(ring.rotate(NOW, &mut rng))),
+    );
+    let set = ring.key_set();
+    let record = &set.records()[0].record;
+    let header = OpenHeader::new(suite, key_id(record));
+    let public_key = KeyRecord::parse(record).expect("made above").public_key;
+
+    let mut enc = vec![0; suite.enc_len()];
+    let mut seed = [7; RequestSealer::<&mut [u8; KEY_BLOCK_LEN]>::SEED_LEN];
+    let mut block = [0; KEY_BLOCK_LEN];
+    let mut sealer = None;
+    let left = left_by(|| {
+        let made = RequestSealer::new(&header, public_key, &mut seed, &mut enc, &mut block);
+        sealer = made.ok();
     });
+    check("encapsulation", suite, left);
+    let mut sealer = sealer.expect("a valid key");
+    let mut frame = vec![0xaa; 16 * 1024];
+    let len = frame.len() - SEALED_OVERHEAD;
+    assert!(CONTENT_OFFSET + len < frame.len());
+    let left = left_by(|| sealer.seal_head(&mut frame, len, 0).expect("room"));
+    check("sealing", suite, left);
+
+    let open = |private: &[u8; 32]| {
+        let mut block = [0; KEY_BLOCK_LEN];
+        let mut opener = None;
+        let left = left_by(|| {
+            opener = RequestOpener::new(&header, &enc, private, &mut block).ok();
+        });
+        check("decapsulation", suite, left);
+        let mut opener = opener.expect("sealed above");
+        let left = left_by(|| drop(opener.open(&mut frame).expect("sealed above").kind));
+        check("opening", suite, left);
+    };
+    let mut open = Some(open);
+    ring.with_private_key(&header, NOW, &mut |private| {
+        open.take().expect("called once")(private);
+    })
+    .expect("made above");
 }

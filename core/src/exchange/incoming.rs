@@ -18,9 +18,10 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn new(memory: &SecureMemory, limits: Limits) -> Result<Self, Error> {
+    /// `room` bytes are taken at once: without memory for the first frame, none of it is read.
+    pub(super) fn new(memory: &SecureMemory, limits: Limits, room: usize) -> Result<Self, Error> {
         Ok(Self {
-            frame: memory.with_capacity(0)?,
+            frame: memory.with_capacity(room)?,
             header: None,
             limits,
             wire: 0,

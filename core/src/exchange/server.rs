@@ -9,7 +9,7 @@ use super::incoming::{Drain, Incoming};
 use super::limits::Limits;
 use super::outgoing::{Outgoing, Queue};
 use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
-use crate::frame::{FrameHeader, FrameType, RESPONSE_NONCE_LEN};
+use crate::frame::{FrameHeader, FrameType, HEADER_LEN, RESPONSE_NONCE_LEN};
 use crate::head::{RequestHead, ResponseHead};
 use crate::keys::{KeySet, Keys};
 use crate::padding::Padding;
@@ -128,10 +128,10 @@ enum Refusal {
 }
 
 impl ServerExchange {
-    /// Waits for an OPEN. The response nonce is drawn here.
+    /// Waits for an OPEN. The response nonce is drawn here, and the memory for an OPEN is taken.
     ///
     /// # Errors
-    /// [`Environment`] if memory or randomness cannot be had.
+    /// [`Environment`] if memory or randomness cannot be had: then nothing of the request need be read.
     pub fn new<R: TryCryptoRng + ?Sized>(
         memory: &SecureMemory,
         options: ServerOptions,
@@ -162,7 +162,7 @@ impl<A: RecordAead> ServerExchange<A> {
             enc_digest: Sha256::new(),
             open_hash: [0; 32],
             opener: None,
-            incoming: Incoming::new(memory, options.request)?,
+            incoming: Incoming::new(memory, options.request, HEADER_LEN + OPEN_LIMIT)?,
             drain: Drain::default(),
             refusal: None,
             head: None,

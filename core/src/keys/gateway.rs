@@ -15,7 +15,8 @@ use super::set::{KeySet, SignedRecord};
 use crate::error::{Environment, Error, Malformed, RejectCode};
 use crate::frame::DEFAULT_MAX_FRAME;
 use crate::record::OpenHeader;
-use crate::schedule::{P256_STACK, derive_key_pair};
+use crate::schedule::derive_key_pair;
+use crate::stack;
 use crate::suite::Suite;
 use crate::time::UnixTime;
 
@@ -77,7 +78,7 @@ impl Identity {
             .iter()
             .for_each(|part| hash.update(part));
         let digest = hash.finalize();
-        scrub_stack_deep::<P256_STACK, _>(|| {
+        scrub_stack_deep::<{ stack::P256 }, _>(|| {
             let key =
                 SigningKey::from_slice(self.scalar.expose()).map_err(|_| Malformed::PublicKey)?;
             let signature: Signature =
@@ -96,7 +97,7 @@ impl core::fmt::Debug for Identity {
 }
 
 fn public_of(scalar: &SecureArray<32>) -> Result<[u8; IDENTITY_LEN], Malformed> {
-    scrub_stack_deep::<P256_STACK, _>(|| {
+    scrub_stack_deep::<{ stack::P256 }, _>(|| {
         let key = SigningKey::from_slice(scalar.expose()).map_err(|_| Malformed::PublicKey)?;
         key.verifying_key()
             .to_sec1_point(false)

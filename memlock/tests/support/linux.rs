@@ -1,27 +1,10 @@
 //! Limits, `/proc` and forks.
 
 use super::needle;
-use rustix::{
-    process::{Resource, Rlimit, setrlimit},
-    thread::{CapabilitySet, capabilities, set_capabilities},
-};
 use sealwire_scanner::{Mapping, Scanner, Wanted};
 use std::fs;
 
-pub(crate) use sealwire_scanner::mappings as smaps;
-
-/// Takes the privilege to lock at will from this thread, and limits it to `bytes`.
-pub(crate) fn limit_locks(bytes: u64) {
-    let mut sets = capabilities(None).expect("capabilities can be read");
-    sets.effective.remove(CapabilitySet::IPC_LOCK);
-    sets.permitted.remove(CapabilitySet::IPC_LOCK);
-    set_capabilities(None, sets).expect("a capability can be dropped");
-    let limit = Rlimit {
-        current: Some(bytes),
-        maximum: Some(bytes),
-    };
-    setrlimit(Resource::Memlock, limit).expect("a limit can be lowered");
-}
+pub(crate) use sealwire_scanner::{limit_locks, mappings as smaps};
 
 /// Bytes of this process that are locked, as the kernel counts them.
 pub(crate) fn locked_bytes() -> usize {

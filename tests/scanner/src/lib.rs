@@ -4,11 +4,15 @@
 #![forbid(unsafe_code)]
 
 #[cfg(target_os = "linux")]
+mod limits;
+#[cfg(target_os = "linux")]
 mod memory;
 mod process;
 #[cfg(target_os = "linux")]
 mod scan;
 
+#[cfg(target_os = "linux")]
+pub use limits::limit_locks;
 #[cfg(target_os = "linux")]
 pub use memory::{Mapping, for_each_mapping, mappings, own_bytes};
 pub use process::{Paused, child, is_child, isolated, outcome, pause, say};
