@@ -9,5 +9,7 @@ pub mod random;
 pub mod relay;
 #[cfg(target_os = "linux")]
 pub mod spy;
+#[cfg(target_os = "linux")]
+pub mod table;
 
 pub use rand_core;

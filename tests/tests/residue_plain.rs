@@ -12,20 +12,19 @@ mod clients;
 mod gateways;
 #[path = "residue/path.rs"]
 mod path;
-#[path = "residue/table.rs"]
-mod table;
 #[path = "residue/watch.rs"]
 mod watch;
 
 use sealwire::core::Suite;
 use sealwire_scanner::is_child;
+use sealwire_tests::table::Table;
 
 #[test]
 fn careless_clients_are_found() {
     if is_child() {
         return careless::client();
     }
-    let mut table = table::Table::new("Those who take no care");
+    let mut table = Table::new("Those who take no care");
     watch::careless_client("careless_clients_are_found", &mut table);
 }
 
@@ -34,7 +33,7 @@ fn careless_gateways_are_found() {
     if is_child() {
         return careless::gateway();
     }
-    let mut table = table::Table::new("Those who take no care");
+    let mut table = Table::new("Those who take no care");
     watch::careless_gateway("careless_gateways_are_found", &mut table);
 }
 
@@ -43,7 +42,7 @@ fn clients_leave_nothing() {
     if is_child() {
         return clients::run();
     }
-    let mut table = table::Table::new("Clients, ordinary allocator");
+    let mut table = Table::new("Clients, ordinary allocator");
     for adapter in clients::ADAPTERS {
         for &suite in Suite::ALL {
             watch::clients("clients_leave_nothing", adapter, suite, &mut table);
@@ -57,7 +56,7 @@ fn gateways_leave_nothing() {
     if is_child() {
         return gateways::run();
     }
-    let mut table = table::Table::new("Gateways, ordinary allocator");
+    let mut table = Table::new("Gateways, ordinary allocator");
     for adapter in gateways::ADAPTERS {
         for &suite in Suite::ALL {
             watch::gateways("gateways_leave_nothing", adapter, suite, &mut table);

@@ -178,6 +178,13 @@ impl Found {
         self
     }
 
+    /// Those of other kinds.
+    #[must_use]
+    pub fn but(mut self, kinds: &[&str]) -> Self {
+        self.copies.retain(|copy| !kinds.contains(&copy.kind));
+        self
+    }
+
     /// Those that are not in locked pages and of a kind that somebody alive owns.
     #[must_use]
     pub fn without(mut self, owned: &[&str]) -> Self {

@@ -8,7 +8,7 @@ mod answers;
 mod clients;
 mod gateways;
 mod path;
-mod table;
+#[allow(dead_code, reason = "those who take no care are in `residue_plain`")]
 mod watch;
 
 use std::alloc::System;
@@ -16,6 +16,7 @@ use std::alloc::System;
 use sealwire::core::Suite;
 use sealwire::memlock::ZeroOnFree;
 use sealwire_scanner::is_child;
+use sealwire_tests::table::Table;
 
 #[global_allocator]
 static ALLOCATOR: ZeroOnFree<System> = ZeroOnFree::new(System);
@@ -25,7 +26,7 @@ fn clients_leave_nothing() {
     if is_child() {
         return clients::run();
     }
-    let mut table = table::Table::new("Clients, allocator that wipes");
+    let mut table = Table::new("Clients, allocator that wipes");
     for adapter in clients::ADAPTERS {
         for &suite in Suite::ALL {
             watch::clients("clients_leave_nothing", adapter, suite, &mut table);
@@ -39,7 +40,7 @@ fn gateways_leave_nothing() {
     if is_child() {
         return gateways::run();
     }
-    let mut table = table::Table::new("Gateways, allocator that wipes");
+    let mut table = Table::new("Gateways, allocator that wipes");
     for adapter in gateways::ADAPTERS {
         for &suite in Suite::ALL {
             watch::gateways("gateways_leave_nothing", adapter, suite, &mut table);

@@ -14,23 +14,20 @@ use sealwire::core::{ErrorCode, Suite, UnixTime};
 use sealwire::hyper::{Gateway, SecureChatCompletion};
 use sealwire::memlock::{Policy, SecureMemory};
 use sealwire::server::{GatewayConfig, Handler, PieceStream, Reply, ReplyBody};
-use sealwire_scanner::{Found, Paused, Scanner, Wanted, child};
+use sealwire_scanner::{Paused, Scanner, Wanted, child};
 use sealwire_tests::marker::{Form, Marker};
 use sealwire_tests::random::SeededRng;
 use sealwire_tests::relay::{Fault, Relay};
 use sealwire_tests::spy::{self, ANSWER, API_KEY, KINDS, PRIVATE_KEY, PROMPT, Spy, texts};
+use sealwire_tests::table::{Row, Table, settle};
 use tokio::sync::oneshot;
 
 use crate::answers::{body, event};
 use crate::clients::{on_tokio, serve};
 use crate::gateways;
 use crate::path::Path;
-use crate::table::{Row, Table};
 
 const MEMORY: SecureMemory = SecureMemory::new(Policy::BestEffort);
-/// Scans before what is still there counts as left behind: a connection that is being closed has its own thread.
-const SCANS: usize = 10;
-
 /// A gateway in this process, whose handler does nothing without being told.
 struct Lab {
     address: SocketAddr,
@@ -122,18 +119,6 @@ fn wanted(path: Path, lab: &Lab, relay: &Relay) -> Scanner {
         wanted.extend(&texts(number));
     }
     Scanner::new(&wanted)
-}
-
-/// What is left beside what somebody alive owns in locked pages: once it is nothing, or once it is clear that it will stay.
-pub(crate) fn settle(scanner: &Scanner, pid: u32, owned: &[&str]) -> Found {
-    let mut left = scanner.scan(pid).without(owned);
-    for _ in 1..SCANS {
-        if left.is_empty() {
-            break;
-        }
-        left = scanner.scan(pid).without(owned);
-    }
-    left
 }
 
 /// Walks every path with a client of this adapter in a process of its own, and adds what was found to the table.
