@@ -1,7 +1,12 @@
-//! How deep the stack is wiped after cryptography, in bytes. Optimised builds use less than half of each on x86-64; without
-//! optimisation frames are larger. `tests/tests/stack.rs` measures what is left.
+//! How deep the stack is wiped after cryptography. Optimised builds use less of it than unoptimised ones, whose frames are larger;
+//! `tests/tests/stack.rs` looks at what is left in either.
 
-const fn deep(optimised: usize, unoptimised: usize) -> usize {
+use sealwire_memlock::scrub_stack_deep;
+
+use crate::suite::Suite;
+
+/// Bytes to wipe, from the KiB of an optimised and of an unoptimised build.
+const fn bytes(optimised: usize, unoptimised: usize) -> usize {
     let kib = if cfg!(debug_assertions) {
         unoptimised
     } else {
@@ -10,10 +15,22 @@ const fn deep(optimised: usize, unoptimised: usize) -> usize {
     kib * 1024
 }
 
-/// A record sealed or opened; HKDF.
-pub(crate) const RECORD: usize = deep(16, 48);
-/// P-256, for key agreement and for signatures.
-pub(crate) const P256: usize = deep(16, 32);
-/// ML-KEM-768 beside P-256.
-#[cfg(feature = "post-quantum")]
-pub(crate) const HYBRID: usize = deep(64, 160);
+/// Seals or opens a record, or derives keys by HKDF.
+pub(crate) fn record<R>(f: impl FnOnce() -> R) -> R {
+    scrub_stack_deep::<{ bytes(16, 48) }, R>(f)
+}
+
+/// Agrees on keys, or makes some.
+pub(crate) fn agreement<R>(suite: Suite, f: impl FnOnce() -> R) -> R {
+    match suite {
+        Suite::P256 => p256(f),
+        // ML-KEM-768 beside P-256.
+        #[cfg(feature = "post-quantum")]
+        Suite::MlKem768P256 => scrub_stack_deep::<{ bytes(64, 160) }, R>(f),
+    }
+}
+
+/// Does arithmetic on the curve: signatures, and half of key agreement.
+pub(crate) fn p256<R>(f: impl FnOnce() -> R) -> R {
+    scrub_stack_deep::<{ bytes(16, 32) }, R>(f)
+}

@@ -1,21 +1,23 @@
 //! An onlooker who also holds the gateway's private keys: from the bytes on the wire it derives every secret of an exchange,
 //! to look for them in the memory of those who made it. Nothing in the product tells a key to anyone.
 
-use std::cell::RefCell;
 use std::collections::HashSet;
 
 use aes_gcm::{Aes256Gcm, KeyInit};
 use hkdf::Hkdf;
 use hpke::kem::{DhP256HkdfSha256, MlKem768P256};
 use hpke::{Deserializable, Kem, Serializable};
+use rand_core::TryRng;
+use sealwire_core::agreement::{KeyAgreement, RustCrypto};
 use sealwire_core::frame::{FrameHeader, FrameType, RESPONSE_NONCE_LEN};
-use sealwire_core::keys::{KeyRing, Keys, key_id};
-use sealwire_core::record::{OpenHeader, RequestOpener};
-use sealwire_core::{KEY_BLOCK_LEN, KeyStore, Suite, UnixTime};
+use sealwire_core::keys::{KeyRecord, KeyRing, key_id};
+use sealwire_core::record::OpenHeader;
+use sealwire_core::{KEY_BLOCK_LEN, Suite};
 use sealwire_scanner::{PIECE, Wanted, own_bytes};
 use sha2::Sha256;
 
 use crate::marker::{Form, Marker};
+use crate::random::SeededRng;
 use crate::relay::Recorded;
 
 /// What is looked for, as the columns of a table.
@@ -70,22 +72,35 @@ impl Spy {
         Self { keys }
     }
 
-    /// One who holds the epoch keys of a ring.
-    pub fn of_ring(ring: &KeyRing, now: UnixTime) -> Self {
-        let mut keys = Vec::new();
-        for record in ring.key_set().records() {
-            for &suite in Suite::ALL {
-                let header = OpenHeader::new(suite, key_id(&record.record));
-                // Fails for the suite that the record is not of.
-                let _ = ring.with_private_key(&header, now, &mut |private| {
-                    keys.push(EpochSecret {
-                        header,
-                        private: *private,
-                    });
-                });
+    /// One who knows the seed that a ring with all suites was made of: its identity, and then one key for each.
+    ///
+    /// # Panics
+    /// If the ring was made of something else.
+    pub fn of_ring(ring: &KeyRing, mut rng: SeededRng) -> Self {
+        let mut draw = || {
+            let mut bytes = [0; 32];
+            let Ok(()) = rng.try_fill_bytes(&mut bytes);
+            bytes
+        };
+        assert_eq!(draw(), *ring.identity().expose_scalar(), "another seed");
+        let set = ring.key_set();
+        let keys = Suite::ALL.iter().map(|&suite| {
+            let (private, public) = match suite {
+                Suite::P256 => derive::<DhP256HkdfSha256>(&draw()),
+                _ => derive::<MlKem768P256>(&draw()),
+            };
+            let mut records = set.records().iter();
+            let found = records.find(|signed| {
+                KeyRecord::parse(&signed.record).is_ok_and(|record| record.public_key == public)
+            });
+            EpochSecret {
+                header: OpenHeader::new(suite, key_id(&found.expect("another seed").record)),
+                private,
             }
+        });
+        Self {
+            keys: keys.collect(),
         }
-        Self { keys }
     }
 
     /// The keys themselves.
@@ -186,10 +201,14 @@ fn want_private<K: Kem>(wanted: &mut Wanted, private: &[u8; 32]) {
 }
 
 fn want_exchange(wanted: &mut Wanted, key: &EpochSecret, enc: &[u8], nonce: Option<&[u8]>) {
+    let mut block = [0; KEY_BLOCK_LEN];
     // A client may have sent anything.
-    let Some(block) = key_block(key, enc) else {
+    if RustCrypto
+        .decapsulate(&key.header, &key.private, enc, &mut block)
+        .is_err()
+    {
         return;
-    };
+    }
     let (request_key, rest) = block.split_at(32);
     let (request_nonce, response_secret) = rest.split_at(12);
     want_key(wanted, REQUEST_KEY, request_key);
@@ -242,33 +261,11 @@ fn want_key(wanted: &mut Wanted, kind: &'static str, key: &[u8]) {
     want_object(wanted, SCHEDULE, &cipher(key), &others);
 }
 
-/// Keeps every state that a block of keys was in.
-struct Tap<'a> {
-    block: [u8; KEY_BLOCK_LEN],
-    seen: &'a RefCell<Vec<[u8; KEY_BLOCK_LEN]>>,
-}
-
-impl KeyStore for Tap<'_> {
-    fn expose(&self) -> &[u8; KEY_BLOCK_LEN] {
-        &self.block
-    }
-
-    fn expose_mut(&mut self) -> &mut [u8; KEY_BLOCK_LEN] {
-        self.seen.borrow_mut().push(self.block);
-        &mut self.block
-    }
-}
-
-/// Request key, base nonce and response secret.
-fn key_block(key: &EpochSecret, enc: &[u8]) -> Option<[u8; KEY_BLOCK_LEN]> {
-    let seen = RefCell::default();
-    let tap = Tap {
-        block: [0; KEY_BLOCK_LEN],
-        seen: &seen,
-    };
-    // The block is asked for once more, to be wiped.
-    drop(RequestOpener::new(&key.header, enc, &key.private, tap).ok()?);
-    seen.take().pop()
+/// Private and public half of an epoch key.
+fn derive<K: Kem>(ikm: &[u8; 32]) -> ([u8; 32], Vec<u8>) {
+    let (private, public) = K::derive_keypair(ikm);
+    let private = private.to_bytes()[..].try_into().expect("32 bytes");
+    (private, public.to_bytes().to_vec())
 }
 
 fn shared_secret<K: Kem>(private: &[u8; 32], enc: &[u8]) -> Vec<u8> {

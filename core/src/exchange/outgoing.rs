@@ -45,8 +45,18 @@ impl Queue {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Puts what waits in `other` behind what waits here.
+    pub(super) fn append(&mut self, other: Self) {
+        self.push(&other.bytes[other.sent..]);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.bytes.len() - self.sent
+    }
+
+    /// Bytes of memory that it holds.
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// Copies out as much as fits.
@@ -96,6 +106,11 @@ impl<A: RecordAead> Outgoing<A> {
             Padding::Uniform { frame } => frame - SEALED_OVERHEAD,
             _ => self.max_frame - SEALED_OVERHEAD,
         }
+    }
+
+    /// Bytes of memory that it holds.
+    pub(super) fn buffered(&self) -> usize {
+        self.frame.capacity() + self.queue.capacity()
     }
 
     /// Bytes that wait to leave.

@@ -18,7 +18,7 @@ use sealwire_scanner::{pause, say};
 use sealwire_tests::marker::{Form, Marker};
 use sealwire_tests::spy::Spy;
 
-use crate::gateways::ring;
+use crate::gateways::{ring, seed};
 use crate::path::Path;
 use crate::watch::now;
 
@@ -172,7 +172,7 @@ pub(crate) fn gateway() {
     let scalar = ring.identity().expose_scalar().to_vec();
     let signer = p256::ecdsa::SigningKey::from_slice(&scalar).expect("a scalar");
     mem::forget((Box::new(signer), scalar));
-    for key in Spy::of_ring(&ring, now).into_keys() {
+    for key in Spy::of_ring(&ring, seed(Path::Plain)).into_keys() {
         let private = key.private.to_vec();
         match key.header.suite() {
             Suite::P256 => keep::<DhP256HkdfSha256>(&private),

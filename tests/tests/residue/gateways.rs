@@ -53,11 +53,16 @@ pub(crate) fn run() {
 
 /// The keys of the gateway that walks this path, for itself and for the watcher.
 pub(crate) fn ring(path: Path, now: UnixTime) -> KeyRing {
-    let mut rng = Scrubbed(SeededRng::new(1000 + path as u64));
+    let mut rng = Scrubbed(seed(path));
     let identity = Identity::generate(&MEMORY, &mut rng).expect("seeded");
     let mut ring = KeyRing::new(identity, Suite::ALL, RecordLimits::default(), MEMORY);
     ring.rotate(now, &mut rng).expect("seeded");
     ring
+}
+
+/// What that gateway's keys are made of.
+pub(crate) const fn seed(path: Path) -> SeededRng {
+    SeededRng::new(1000 + path as u64)
 }
 
 /// Seeded randomness that leaves none of it on the stack, as the system's leaves none.

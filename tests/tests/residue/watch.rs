@@ -43,7 +43,7 @@ impl Lab {
         let pin = identity.pin();
         let mut ring = KeyRing::new(identity, Suite::ALL, RecordLimits::default(), MEMORY);
         ring.rotate(now(), &mut rng).expect("seeded");
-        let spy = Spy::of_ring(&ring, now());
+        let spy = Spy::of_ring(&ring, SeededRng::new(path as u64));
         let (gate, gates) = channel();
         let answering = Answering {
             path,
@@ -229,7 +229,7 @@ fn gateway(test: &str, adapter: &str, suite: Suite, path: Path) -> Row {
     };
     let relay = Relay::start(address, fault);
     let ring = gateways::ring(path, now);
-    let spy = Spy::of_ring(&ring, now);
+    let spy = Spy::of_ring(&ring, gateways::seed(path));
     let mut private = spy.private_keys();
     private.extend(&spy::identity(ring.identity().expose_scalar()));
     for number in 0..path.exchanges() {
@@ -313,7 +313,10 @@ pub(crate) fn careless_gateway(test: &str, table: &mut Table) {
     let mut row = Row::default();
     for (name, wanted) in [
         ("identity", identity),
-        ("epoch keys", Spy::of_ring(&ring, now).private_keys()),
+        (
+            "epoch keys",
+            Spy::of_ring(&ring, gateways::seed(Path::Plain)).private_keys(),
+        ),
     ] {
         let found = Scanner::new(&wanted).scan(subject.id()).elsewhere();
         // Serialised, and as the library holds it.

@@ -322,7 +322,7 @@ fn chat(more: &[&str]) -> Row {
     let pin = identity.pin().to_string();
     let mut ring = KeyRing::new(identity, Suite::ALL, RecordLimits::default(), MEMORY);
     ring.rotate(now(), &mut rng).expect("seeded");
-    let spy = Spy::of_ring(&ring, now());
+    let spy = Spy::of_ring(&ring, SeededRng::new(5));
     let streamed = !more.contains(&"--no-stream");
     let handler = move |_: ReceivedRequest| {
         let gate = gate.clone();
