@@ -1,5 +1,6 @@
 //! The gateway's end of an exchange: the request. Its response is in [`response`].
 
+mod refusal;
 mod response;
 
 use aes_gcm::Aes256Gcm;
@@ -7,62 +8,20 @@ use rand_core::TryCryptoRng;
 use sealwire_memlock::{SecureArray, SecureBytes, SecureMemory};
 use sha2::{Digest, Sha256};
 
+use self::refusal::Refusal;
 use super::incoming::{Drain, Drained, Incoming};
-use super::limits::Limits;
 use super::outgoing::{Outgoing, Queue};
-use super::received::ReceivedRequest;
+use super::received::{ReceivedRequest, ServerContext, ServerEvent, ServerOptions};
 use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
 use crate::frame::{FrameHeader, FrameType, RESPONSE_NONCE_LEN, VERSION};
 use crate::head::RequestHead;
-use crate::keys::{KeySet, Keys};
+use crate::keys::KeySet;
 use crate::record::{OpenHeader, Opener};
-use crate::replay::{Admission, ReplayStore, WINDOW};
+use crate::replay::{Admission, WINDOW};
 use crate::schedule::{KEY_BLOCK_LEN, KeyBlock};
 use crate::state::{ServerState, next, server_table};
 use crate::suite::RecordAead;
 use crate::time::UnixTime;
-
-/// What a gateway accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServerOptions {
-    /// Limits of the request.
-    pub request: Limits,
-    /// Whether bytes after the request are an error, as over HTTP, or belong to the next exchange.
-    pub one_exchange: bool,
-}
-
-impl Default for ServerOptions {
-    fn default() -> Self {
-        Self {
-            request: Limits::REQUEST,
-            one_exchange: true,
-        }
-    }
-}
-
-/// What opening a request needs from outside.
-pub struct ServerContext<'a> {
-    /// The gateway's clock.
-    pub now: UnixTime,
-    /// Its keys.
-    pub keys: &'a dyn Keys,
-    /// The requests it has seen.
-    pub replay: &'a mut dyn ReplayStore,
-}
-
-/// What a request brought.
-#[derive(Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ServerEvent {
-    /// The client asks for the keys: answer with [`ServerExchange::send_keys`].
-    KeysRequested,
-    /// The request is whole: [`ServerExchange::take_request`], then respond.
-    Request,
-    /// The request was refused for this reason; the answer is in [`ServerExchange::poll_transmit`]. For the log only.
-    Refused(Error),
-    /// The client wants no more: stop, and call [`ServerExchange::fail`] with [`ErrorCode::Cancelled`].
-    Cancelled,
-}
 
 /// One request and its response, from the gateway's side. See the [module](super) for the grammar.
 pub struct ServerExchange<A = Aes256Gcm> {
@@ -88,13 +47,6 @@ pub struct ServerExchange<A = Aes256Gcm> {
     /// [`ServerEvent::Request`] was given out, or is about to be.
     announced: bool,
     event: Option<ServerEvent>,
-}
-
-/// What to answer once the request has been drained.
-#[derive(Clone, Copy)]
-enum Refusal {
-    Reject(RejectCode),
-    Error(ErrorCode, UnixTime),
 }
 
 impl ServerExchange {
@@ -338,12 +290,18 @@ impl<A: RecordAead> ServerExchange<A> {
                 self.response_frame_limit = head.response_frame_limit();
                 self.head = Some(self.memory.copy_from(content)?);
                 self.admit(time, context)?;
+                if self.options.stream_requests && self.refusal.is_none() {
+                    self.event = Some(ServerEvent::Head);
+                }
             }
             FrameType::Data => {
                 let len = content.len();
                 self.incoming.count_content(len)?;
                 self.body
                     .try_extend_from_slice(self.incoming.content(len))?;
+                if self.options.stream_requests && len > 0 {
+                    self.event = Some(ServerEvent::Data);
+                }
             }
             FrameType::End if !self.options.one_exchange => self.announce(),
             FrameType::Cancel => {
@@ -379,77 +337,16 @@ impl<A: RecordAead> ServerExchange<A> {
         Ok(())
     }
 
-    /// A frame failed: find the code, skip the frame, drain the rest.
-    fn refuse_frame(&mut self, kind: FrameType, error: Error, now: UnixTime) {
-        self.incoming.next_frame();
-        self.refuse(error, now);
-        if matches!(kind, FrameType::End | FrameType::Cancel) {
-            self.answer_refusal();
-        }
-    }
-
-    fn refuse(&mut self, error: Error, now: UnixTime) {
-        if self.opener.as_ref().is_some_and(Opener::has_opened) {
-            let code = match &error {
-                Error::Peer(PeerError::TooLarge { .. }) => ErrorCode::TooLarge,
-                Error::Environment(_) => ErrorCode::Busy,
-                _ => ErrorCode::Malformed,
-            };
-            self.start_draining(Refusal::Error(code, now), error);
-        } else {
-            let code = match &error {
-                Error::Peer(PeerError::TooLarge { .. }) => RejectCode::TooLarge,
-                Error::Peer(PeerError::Undecryptable) => RejectCode::Undecryptable,
-                Error::Environment(_) => RejectCode::Busy,
-                _ => RejectCode::Malformed,
-            };
-            self.reject(code, error);
-        }
-    }
-
-    fn reject(&mut self, code: RejectCode, error: Error) {
-        self.start_draining(Refusal::Reject(code), error);
-    }
-
-    fn start_draining(&mut self, refusal: Refusal, error: Error) {
-        if self.refusal.is_some() {
-            return;
-        }
-        self.drain = Drain::continue_from(&self.incoming);
-        self.refusal = Some(refusal);
-        self.state = ServerState::Draining;
-        self.head = None;
-        self.body.clear();
-        self.event = Some(ServerEvent::Refused(error));
-    }
-
-    fn answer_refusal(&mut self) {
-        let result = match self.refusal {
-            Some(Refusal::Reject(code)) => {
-                self.opener = None;
-                self.push_clear(FrameType::Reject, &[code.to_u8()])
-            }
-            Some(Refusal::Error(code, now)) => self.send_error(code, now),
-            None => Ok(()),
-        };
-        // Without memory for an answer there is none: the connection is closed.
-        if result.is_err() {
-            self.opener = None;
-        }
-        self.response_ended = true;
-        self.state = ServerState::Done;
-    }
-
     /// The next event.
     pub fn poll_event(&mut self) -> Option<ServerEvent> {
         self.event.take()
     }
 
-    /// The client's bytes have ended, or its time has. Over HTTP the end is what makes a request whole; what has not ended by its
+    /// The client's bytes have ended. Over HTTP the end is what makes a request whole; what has not ended by its
     /// last frame is refused.
     pub fn handle_eof(&mut self, now: UnixTime) {
         match self.state {
-            ServerState::Handling if self.options.one_exchange && self.head.is_some() => {
+            ServerState::Handling if self.options.one_exchange && !self.announced => {
                 self.announce();
             }
             ServerState::Draining => self.answer_refusal(),
@@ -490,15 +387,33 @@ impl<A: RecordAead> ServerExchange<A> {
         self.announced && self.state == ServerState::Handling
     }
 
-    /// The request, once [`ServerEvent::Request`] came.
+    /// The request, once [`ServerEvent::Request`] came; or its head, once [`ServerEvent::Head`] did.
     pub fn take_request(&mut self) -> Option<ReceivedRequest> {
-        if !self.is_request_whole() {
+        if !self.is_request_whole() && !self.gives_out() {
             return None;
         }
+        let body = self.take_content()?;
         let head = self.head.take()?;
-        let empty = self.memory.with_capacity(0).ok()?;
-        let body = core::mem::replace(&mut self.body, empty);
         Some(ReceivedRequest::new(head, body))
+    }
+
+    /// What of the body arrived since the last call, once [`ServerEvent::Data`] came. What is not taken is kept for the next.
+    pub fn take_data(&mut self) -> Option<SecureBytes> {
+        match self.gives_out() {
+            true => self.take_content(),
+            false => None,
+        }
+    }
+
+    /// Whether what verified may be taken before the request is whole (ORDER-2).
+    fn gives_out(&self) -> bool {
+        let may_take = matches!(self.state, ServerState::Body | ServerState::Handling);
+        self.options.stream_requests && may_take
+    }
+
+    fn take_content(&mut self) -> Option<SecureBytes> {
+        let empty = self.memory.with_capacity(0).ok()?;
+        Some(core::mem::replace(&mut self.body, empty))
     }
 }
 

@@ -64,7 +64,8 @@ enum Phase<A> {
     FetchKeys(Request),
     Judge(Request, KeySet),
     Send(Box<ClientExchange<A>>),
-    Wait(Request, Duration),
+    /// Until then, because of this.
+    Wait(Request, Duration, SessionError),
     Done,
     Failed(SessionError),
 }
@@ -143,7 +144,9 @@ impl<A: RecordAead> ClientSession<A> {
     ) -> Result<Step, SessionError> {
         self.phase = match core::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Idle(request) => self.begin(request, now, rng),
-            Phase::Wait(request, until) if now.monotonic >= until => self.begin(request, now, rng),
+            Phase::Wait(request, until, _) if now.monotonic >= until => {
+                self.begin(request, now, rng)
+            }
             Phase::Send(exchange) if self.ended && exchange.peek_event().is_none() => Phase::Done,
             other => other,
         };
@@ -151,7 +154,7 @@ impl<A: RecordAead> ClientSession<A> {
             Phase::FetchKeys(_) => Ok(Step::FetchKeys),
             Phase::Judge(..) => Ok(Step::Judge),
             Phase::Send(_) => Ok(Step::Send),
-            Phase::Wait(_, until) => Ok(Step::Wait(*until)),
+            Phase::Wait(_, until, _) => Ok(Step::Wait(*until)),
             Phase::Done => Ok(Step::Done),
             Phase::Failed(error) => Err(error.clone()),
             Phase::Idle(_) => Err(Error::from(Misuse::State("no request")).into()),
@@ -277,9 +280,14 @@ impl<A: RecordAead> ClientSession<A> {
         }
     }
 
-    /// A connection was made.
+    /// A connection was made. It is no longer what is waited for: the keys must arrive within the idle timeout, an answer must begin
+    /// within that of the first byte.
     pub fn handle_connected(&mut self, now: Now) {
-        self.wait_for(now, self.config.timeouts.first_byte, "the answer to begin");
+        let timeouts = self.config.timeouts;
+        match self.phase {
+            Phase::FetchKeys(_) => self.wait_for(now, timeouts.idle, "the gateway's keys"),
+            _ => self.wait_for(now, timeouts.first_byte, "the answer to begin"),
+        }
     }
 
     /// Writes the next bytes to send into `out`; 0 when there are none.
@@ -380,16 +388,11 @@ impl<A: RecordAead> ClientSession<A> {
                 status,
                 retry_after,
             } => {
-                self.fail(
-                    now,
-                    SessionError::Intermediary {
-                        status,
-                        retry_after,
-                    },
-                    true,
+                let error = SessionError::Status {
+                    status,
                     retry_after,
-                    rng,
-                );
+                };
+                self.fail(now, error, true, retry_after, rng);
                 None
             }
             Verdict::Refused(code, gateway_time) => {
@@ -462,6 +465,14 @@ impl<A: RecordAead> ClientSession<A> {
     pub fn handle_key_error(&mut self, error: Malformed) {
         if matches!(self.phase, Phase::FetchKeys(_)) {
             self.phase = Phase::Failed(SessionError::Keys(error));
+        }
+    }
+
+    /// Why there is to be another try, in [`Step::Wait`]: such a wait may be long, and whoever waits should know.
+    pub const fn retry_reason(&self) -> Option<&SessionError> {
+        match &self.phase {
+            Phase::Wait(_, _, error) => Some(error),
+            _ => None,
         }
     }
 
@@ -575,7 +586,7 @@ impl<A: RecordAead> ClientSession<A> {
             Phase::FetchKeys(request)
             | Phase::Idle(request)
             | Phase::Judge(request, _)
-            | Phase::Wait(request, _) => request,
+            | Phase::Wait(request, ..) => request,
             over @ (Phase::Done | Phase::Failed(_)) => {
                 self.phase = over;
                 return;
@@ -584,7 +595,7 @@ impl<A: RecordAead> ClientSession<A> {
         self.phase = if retry && !self.head_shown && self.attempt < self.config.retry.max_retries {
             let wait = self.config.retry.wait(self.attempt, retry_after, rng);
             self.attempt += 1;
-            Phase::Wait(request, now.monotonic.saturating_add(wait))
+            Phase::Wait(request, now.monotonic.saturating_add(wait), error)
         } else {
             Phase::Failed(error)
         };
