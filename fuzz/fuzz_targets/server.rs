@@ -48,6 +48,7 @@ impl<'a> Gateway<'a> {
         let options = ServerOptions {
             one_exchange: set.one_exchange,
             request,
+            ..ServerOptions::default()
         };
         let server = ServerExchange::with_aead(&world.memory, options, rng);
         Self {
