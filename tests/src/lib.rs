@@ -3,5 +3,13 @@
 //! Nothing here reads a clock or draws real randomness, so that every failure can be repeated.
 #![forbid(unsafe_code)]
 
+pub mod marker;
 pub mod pair;
 pub mod random;
+pub mod relay;
+#[cfg(target_os = "linux")]
+pub mod spy;
+#[cfg(target_os = "linux")]
+pub mod table;
+
+pub use rand_core;
