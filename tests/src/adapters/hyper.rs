@@ -20,7 +20,7 @@ use sealwire::{Answer, Completion, Error};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use super::{Chunks, Client, GUARD, Gateway, GatewaySettings, MEMORY, Model, Pieces, Settings};
@@ -171,11 +171,13 @@ async fn accept(
     current: Arc<Mutex<Sealing>>,
     connections: Arc<AtomicUsize>,
 ) {
+    // Whoever ends this ends the connections too.
+    let mut tasks = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         connections.fetch_add(1, Ordering::SeqCst);
         let current = current.clone();
         let tls = tls.clone();
-        tokio::spawn(async move {
+        tasks.spawn(async move {
             match tls {
                 None => serve(stream, current).await,
                 Some(tls) => {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use futures_channel::{mpsc, oneshot};
 use futures_util::future::{BoxFuture, ready};
@@ -206,6 +207,24 @@ impl Feed {
     /// The model has said everything.
     pub fn finish(&mut self) {
         self.pieces = None;
+    }
+
+    /// The model says this again and again, until the gateway has let go of its stream.
+    ///
+    /// # Panics
+    /// If it never does.
+    pub fn say_until_dropped(&self, text: &str) {
+        let begun = Instant::now();
+        while self
+            .is_gone
+            .recv_timeout(Duration::from_millis(20))
+            .is_err()
+        {
+            assert!(begun.elapsed() < GUARD, "the gateway lets go of the model");
+            let pieces = self.pieces.as_ref().expect("not finished");
+            // Gone since.
+            let _ = pieces.unbounded_send(Ok(delta(text)));
+        }
     }
 
     /// Waits until the gateway has let go of the model's stream.

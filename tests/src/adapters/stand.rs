@@ -86,11 +86,11 @@ impl Stand {
     /// A gateway that is `set` up.
     pub fn with(on: Combination, model: Model, set: impl FnOnce(&mut GatewaySettings)) -> Self {
         let mut settings = GatewaySettings::new(model);
-        set(&mut settings);
         let certificate = on.wire.is_tls().then(Certificate::new);
         if let (Some(certificate), Between::Nothing) = (&certificate, on.between) {
             settings.tls = Some(certificate.server(on.wire.protocols()));
         }
+        set(&mut settings);
         let (pin, max_request) = (settings.identity().pin(), settings.record.max_request);
         let gateway = (on.gateway)(settings);
         let front = Front::start(

@@ -70,6 +70,13 @@ macro_rules! tls {
     };
 }
 
+/// What only HTTP/1.1 over TLS has.
+macro_rules! https {
+    ($on:expr) => {
+        tests! { $on; trust: no_protocol_named; }
+    };
+}
+
 /// Limits as they are without a word said: 10 MiB takes a while, so once for each client.
 macro_rules! full_size {
     ($on:expr) => {
@@ -96,13 +103,13 @@ macro_rules! suite {
 
 suite! {
     hyper_h1: hyper::client => hyper::gateway, Wire::H1, [common futures http full_size];
-    hyper_h1_tls: hyper::client => hyper::gateway, Wire::H1Tls, [common futures tls];
+    hyper_h1_tls: hyper::client => hyper::gateway, Wire::H1Tls, [common futures tls https];
     hyper_h2: hyper::client => hyper::gateway, Wire::H2, [common futures tls];
 }
 
 /// What must work through a proxy that knows nothing of sealwire.
 macro_rules! proxied {
-    ($($name:ident: $client:expr => $gateway:expr, $wire:expr, $between:expr;)*) => {
+    ($($name:ident: $client:expr => $gateway:expr, $wire:expr, $between:expr, $cancel:ident;)*) => {
         $(mod $name {
             use super::*;
 
@@ -116,7 +123,7 @@ macro_rules! proxied {
             tests! { ON, [ignore = "needs nginx and haproxy: run tests/interop/proxies/run"];
                 answers: whole every_suite tools any_endpoint every_status tried_again one_run_for_one_key;
                 streams: streamed tools_streamed events_in_parts ten_thousand_deltas failing_upstream
-                    error_event dropped_stream slow_reader;
+                    error_event $cancel slow_reader;
                 limits: just_under_the_limits the_default_limit answer_over_the_limit;
                 pace: dribbled stuttering;
                 trust: rotated_between rotated_during nothing_in_the_clear;
@@ -128,10 +135,10 @@ macro_rules! proxied {
 }
 
 proxied! {
-    hyper_nginx_h1: hyper::client => hyper::gateway, Wire::H1, Between::Nginx;
-    hyper_nginx_h1_tls: hyper::client => hyper::gateway, Wire::H1Tls, Between::Nginx;
-    hyper_nginx_h2: hyper::client => hyper::gateway, Wire::H2, Between::Nginx;
-    hyper_haproxy_h1: hyper::client => hyper::gateway, Wire::H1, Between::Haproxy;
-    hyper_haproxy_h1_tls: hyper::client => hyper::gateway, Wire::H1Tls, Between::Haproxy;
-    hyper_haproxy_h2: hyper::client => hyper::gateway, Wire::H2, Between::Haproxy;
+    hyper_nginx_h1: hyper::client => hyper::gateway, Wire::H1, Between::Nginx, dropped_stream;
+    hyper_nginx_h1_tls: hyper::client => hyper::gateway, Wire::H1Tls, Between::Nginx, dropped_stream;
+    hyper_nginx_h2: hyper::client => hyper::gateway, Wire::H2, Between::Nginx, dropped_stream;
+    hyper_haproxy_h1: hyper::client => hyper::gateway, Wire::H1, Between::Haproxy, dropped_stream_by_the_next_token;
+    hyper_haproxy_h1_tls: hyper::client => hyper::gateway, Wire::H1Tls, Between::Haproxy, dropped_stream_by_the_next_token;
+    hyper_haproxy_h2: hyper::client => hyper::gateway, Wire::H2, Between::Haproxy, dropped_stream;
 }

@@ -122,3 +122,12 @@ pub(crate) fn untrusted_certificate(on: Combination) {
     let error = client.create(&chat()).expect_err("not trusted");
     assert_eq!(error.kind(), ErrorKind::Security, "{}", printed(&error));
 }
+
+/// A server of TLS that says nothing of HTTP is spoken to in HTTP/1.1.
+pub(crate) fn no_protocol_named(on: Combination) {
+    let stand = Stand::with(on, whole(), |settings| {
+        let tls = settings.tls.as_mut().expect("a wire with TLS");
+        Arc::make_mut(tls).alpn_protocols.clear();
+    });
+    stand.client().create(&chat()).expect("answered");
+}
