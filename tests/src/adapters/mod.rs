@@ -24,8 +24,8 @@ pub use certificate::Certificate;
 pub use client::{Chunks, Client, Pieces};
 pub use line::{Line, Pace, Trap};
 pub use model::{
-    Asked, CHAT, Feed, Gate, Gone, Model, delta, event_stream, fed, json, model, printed, text,
-    whole,
+    Asked, CHAT, Feed, Gate, Gone, Model, apart, delta, event_stream, fed, json, model, printed,
+    text, whole,
 };
 pub use settings::{Gateway, GatewaySettings, Settings, quick};
 pub use stand::{Between, Combination, Stand, Wire};

@@ -1,6 +1,7 @@
 //! What answers behind the gateway: the scenario's own code, on any runtime.
 
 use std::error::Error as StdError;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_channel::{mpsc, oneshot};
 use futures_util::future::{BoxFuture, ready};
-use futures_util::stream::{Stream, StreamExt};
+use futures_util::stream::{Stream, StreamExt, iter};
 use sealwire::core::ErrorCode;
 use sealwire::core::exchange::ReceivedRequest;
 use sealwire::core::head::Tier;
@@ -114,6 +115,26 @@ pub fn event_stream(
         "text/event-stream",
         ReplyBody::Stream(Box::pin(pieces)),
     )
+}
+
+/// These pieces, with time between them for each to leave by itself.
+pub fn apart(
+    pieces: impl IntoIterator<Item = Vec<u8>, IntoIter: Send + 'static>,
+) -> impl Stream<Item = Result<Vec<u8>, ErrorCode>> + Send + 'static {
+    iter(pieces).then(async |piece| {
+        for _ in 0..3 {
+            let mut yielded = false;
+            poll_fn(|cx| {
+                if std::mem::replace(&mut yielded, true) {
+                    return Poll::Ready(());
+                }
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            })
+            .await;
+        }
+        Ok(piece)
+    })
 }
 
 /// What a whole chat says.

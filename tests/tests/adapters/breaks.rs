@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures_util::stream::iter;
 use sealwire::core::ErrorCode;
 use sealwire::core::session::SessionError;
 use sealwire::{Error, ErrorKind};
 use sealwire_tests::adapters::{
-    CHAT, Combination, Line, Stand, Trap, Wire, delta, event_stream, json, model, quick, text,
+    CHAT, Combination, Line, Stand, Trap, Wire, apart, delta, event_stream, json, model, quick,
+    text,
 };
 
 use crate::answers::chat;
@@ -40,7 +40,7 @@ pub(crate) fn answer_cut_everywhere(on: Combination) {
         on,
         model(move |_| {
             down.down().set_trap(at.load(Ordering::SeqCst), Trap::Close);
-            Ok(event_stream(iter(WORDS.map(|word| Ok(delta(word))))))
+            Ok(event_stream(apart(WORDS.map(delta))))
         }),
     )
     .behind(&line);
