@@ -15,7 +15,6 @@ use sealwire::core::exchange::Request;
 use sealwire::core::keys::{KeySet, Pin};
 use sealwire::hyper::SecureChatCompletion;
 use sealwire::memlock::SecureBytes;
-use sealwire::server::GatewayConfig;
 use sealwire::{Answer, Completion, Error};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -23,7 +22,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-use super::{Chunks, Client, GUARD, Gateway, GatewaySettings, MEMORY, Model, Pieces, Settings};
+use super::{Chunks, Client, GUARD, Gateway, GatewaySettings, Model, Pieces, Settings};
 
 /// What everything on tokio runs on.
 pub(super) static TOKIO: LazyLock<Runtime> = LazyLock::new(|| {
@@ -132,9 +131,7 @@ pub fn gateway(settings: GatewaySettings) -> Box<dyn Gateway> {
 }
 
 fn sealing(settings: &GatewaySettings) -> Sealing {
-    let mut config = GatewayConfig::new(MEMORY);
-    config.options = settings.options;
-    Sealing::new(config, settings.keys(), settings.model.clone()).expect("keys")
+    Sealing::new(settings.config(), settings.keys(), settings.model.clone()).expect("keys")
 }
 
 struct HyperGateway {

@@ -12,6 +12,7 @@ use sealwire::core::head::Tier;
 use sealwire::core::keys::{Identity, KeyRing, KeySet, Pin, RecordLimits};
 use sealwire::core::session::{RetryPolicy, Timeouts};
 use sealwire::memlock::SecureArray;
+use sealwire::server::GatewayConfig;
 
 use super::{GUARD, MEMORY, Model};
 
@@ -100,6 +101,8 @@ pub struct GatewaySettings {
     pub options: ServerOptions,
     /// Limits that the key record tells clients.
     pub record: RecordLimits,
+    /// What stands before the protocol's own paths.
+    pub base_path: String,
     identity: [u8; 32],
 }
 
@@ -115,6 +118,7 @@ impl GatewaySettings {
             tls: None,
             options: ServerOptions::default(),
             record: RecordLimits::default(),
+            base_path: String::new(),
             identity: *identity.expose_scalar(),
         }
     }
@@ -127,6 +131,14 @@ impl GatewaySettings {
         let mut scalar: SecureArray<32> = MEMORY.array().expect("memory");
         scalar.expose_mut().copy_from_slice(&self.identity);
         Identity::from_scalar(scalar).expect("was one")
+    }
+
+    /// What every gateway is set up with.
+    pub fn config(&self) -> GatewayConfig {
+        let mut config = GatewayConfig::new(MEMORY);
+        config.options = self.options;
+        config.base_path.clone_from(&self.base_path);
+        config
     }
 
     /// Keys of this identity, epoch keys new each time.

@@ -14,6 +14,7 @@ use sealwire::server::Reply;
 use sealwire::{Error, ErrorKind};
 use sealwire_tests::adapters::{
     CHAT, Client, Combination, MEMORY, Model, Stand, bytes, json, model, printed, quick, text,
+    whole as whole_model,
 };
 
 /// The prompt of every scenario that needs no other.
@@ -319,4 +320,21 @@ pub(crate) fn one_run_for_one_key(on: Combination) {
     let other = stand.client_with(|settings| settings.api_key = "sk-other".into());
     send(&*other, "one").expect("another caller");
     assert_eq!(asked.load(Ordering::SeqCst), 3);
+}
+
+/// A gateway need not be at the root of its host (HTTP-1).
+pub(crate) fn under_a_path(on: Combination) {
+    let stand = Stand::with(on, whole_model(), |settings| {
+        settings.base_path = "/ai/sealed".into()
+    });
+    let client = stand.client_with(|settings| settings.url += "/ai/sealed/");
+    assert_eq!(
+        text(&client.create(&chat()).expect("answered")),
+        "sealed answer"
+    );
+    let error = stand.client().create(&chat()).expect_err("not at the root");
+    assert_eq!(
+        (error.kind(), error.status()),
+        (ErrorKind::Connection, Some(404))
+    );
 }

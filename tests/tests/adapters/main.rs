@@ -59,7 +59,7 @@ macro_rules! futures {
 /// What only HTTP has.
 macro_rules! http {
     ($on:expr) => {
-        tests! { $on; errors: not_a_gateway redirected no_keys; }
+        tests! { $on; answers: under_a_path; errors: not_a_gateway redirected no_keys; }
     };
 }
 
@@ -121,7 +121,8 @@ macro_rules! proxied {
             };
 
             tests! { ON, [ignore = "needs nginx and haproxy: run tests/interop/proxies/run"];
-                answers: whole every_suite tools any_endpoint every_status tried_again one_run_for_one_key;
+                answers: whole every_suite tools any_endpoint every_status tried_again one_run_for_one_key
+                    under_a_path;
                 streams: streamed tools_streamed events_in_parts ten_thousand_deltas failing_upstream
                     error_event $cancel slow_reader;
                 limits: just_under_the_limits the_default_limit answer_over_the_limit;
