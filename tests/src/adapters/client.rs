@@ -25,14 +25,17 @@ pub trait Client: Send + Sync {
         count: usize,
     ) -> Vec<Result<Completion, Error>>;
 
-    /// Begins a whole chat, and lets go of it when told.
-    fn abandon(&self, request: &ChatRequest<'static>, when: Receiver<()>);
+    /// Begins a whole chat, and lets go of it when told. Only where requests are futures.
+    fn abandon(&self, request: &ChatRequest<'static>, when: Receiver<()>) {
+        let _ = (request, when);
+        panic!("requests of this client are no futures");
+    }
 
     /// A streamed chat.
     ///
     /// # Errors
     /// The adapter's.
-    fn stream(&self, request: &ChatRequest<'_>) -> Result<Chunks, Error>;
+    fn stream(&self, request: &ChatRequest<'_>) -> Result<Chunks<'_>, Error>;
 
     /// Any other endpoint.
     ///
@@ -44,7 +47,7 @@ pub trait Client: Send + Sync {
     ///
     /// # Errors
     /// The adapter's.
-    fn send(&self, request: Request) -> Result<Pieces, Error>;
+    fn send(&self, request: Request) -> Result<Pieces<'_>, Error>;
 
     /// The gateway's keys, not judged.
     ///
@@ -57,14 +60,14 @@ pub trait Client: Send + Sync {
 }
 
 /// A streamed chat. Dropping it cancels.
-pub struct Chunks {
+pub struct Chunks<'a> {
     /// What is known of the answer.
     pub metadata: Metadata,
     /// The chunks.
-    pub items: Box<dyn Iterator<Item = Result<Chunk, Error>>>,
+    pub items: Box<dyn Iterator<Item = Result<Chunk, Error>> + 'a>,
 }
 
-impl Chunks {
+impl Chunks<'_> {
     /// The text of the next chunk; `None` after the last.
     ///
     /// # Errors
@@ -91,14 +94,14 @@ impl Chunks {
 }
 
 /// An answer that arrives. Dropping it cancels.
-pub struct Pieces {
+pub struct Pieces<'a> {
     /// What is known of the answer.
     pub metadata: Metadata,
     /// The pieces of its body.
-    pub items: Box<dyn Iterator<Item = Result<SecureBytes, Error>>>,
+    pub items: Box<dyn Iterator<Item = Result<SecureBytes, Error>> + 'a>,
 }
 
-impl Pieces {
+impl Pieces<'_> {
     /// The whole body.
     ///
     /// # Errors
@@ -111,3 +114,84 @@ impl Pieces {
         Ok(body)
     }
 }
+
+/// A runtime that a client's futures are polled on.
+pub(super) trait BlockOn {
+    /// Waits for a future.
+    fn block_on<F: Future>(future: F) -> F::Output;
+}
+
+/// The calls of a client whose own are futures, which every asynchronous adapter names alike.
+macro_rules! client_of_futures {
+    ($client:ty, $runtime:ty) => {
+        impl $crate::adapters::Client for $client {
+            fn create(&self, request: &ChatRequest<'_>) -> Result<Completion, Error> {
+                <$runtime>::block_on(self.create(request))
+            }
+
+            fn create_many(
+                &self,
+                request: &ChatRequest<'static>,
+                count: usize,
+            ) -> Vec<Result<Completion, Error>> {
+                let begun = (0..count).map(|_| self.create(request));
+                <$runtime>::block_on(futures_util::future::join_all(begun))
+            }
+
+            fn abandon(&self, request: &ChatRequest<'static>, when: Receiver<()>) {
+                let (future, handle) = futures_util::future::abortable(self.create(request));
+                std::thread::scope(|scope| {
+                    let waiting = scope.spawn(|| <$runtime>::block_on(future));
+                    when.recv_timeout($crate::adapters::GUARD)
+                        .expect("told when");
+                    handle.abort();
+                    waiting
+                        .join()
+                        .expect("no panic")
+                        .expect_err("not ended by itself");
+                });
+            }
+
+            fn stream(
+                &self,
+                request: &ChatRequest<'_>,
+            ) -> Result<$crate::adapters::Chunks<'_>, Error> {
+                let mut stream = <$runtime>::block_on(self.stream(request))?;
+                Ok($crate::adapters::Chunks {
+                    metadata: stream.metadata().clone(),
+                    items: Box::new(std::iter::from_fn(move || {
+                        <$runtime>::block_on(stream.next())
+                    })),
+                })
+            }
+
+            fn request(
+                &self,
+                method: &str,
+                path: &str,
+                body: SecureBytes,
+            ) -> Result<Answer, Error> {
+                <$runtime>::block_on(self.request(method, path, body))
+            }
+
+            fn send(&self, request: Request) -> Result<$crate::adapters::Pieces<'_>, Error> {
+                let mut stream = <$runtime>::block_on(self.send(request))?;
+                Ok($crate::adapters::Pieces {
+                    metadata: stream.metadata().clone(),
+                    items: Box::new(std::iter::from_fn(move || {
+                        <$runtime>::block_on(stream.next())
+                    })),
+                })
+            }
+
+            fn fetch_keys(&self) -> Result<KeySet, Error> {
+                <$runtime>::block_on(self.fetch_keys())
+            }
+
+            fn gateway_pin(&self) -> Option<Pin> {
+                self.gateway_pin()
+            }
+        }
+    };
+}
+pub(super) use client_of_futures;

@@ -6,7 +6,6 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use futures_util::StreamExt;
-use futures_util::future::join_all;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -22,7 +21,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-use super::{Chunks, Client, GUARD, Gateway, GatewaySettings, Model, Pieces, Settings};
+use super::client::{BlockOn, client_of_futures};
+use super::{Client, Gateway, GatewaySettings, Model, Settings};
 
 /// What everything on tokio runs on.
 pub(super) static TOKIO: LazyLock<Runtime> = LazyLock::new(|| {
@@ -40,68 +40,18 @@ pub fn client(settings: &Settings) -> Result<Box<dyn Client>, Error> {
     if let Some(tls) = &settings.tls {
         builder = builder.tls(tls.clone());
     }
-    Ok(Box::new(Hyper(builder.build()?)))
+    Ok(Box::new(builder.build()?))
 }
 
-struct Hyper(SecureChatCompletion);
+struct Tokio;
 
-impl Client for Hyper {
-    fn create(&self, request: &ChatRequest<'_>) -> Result<Completion, Error> {
-        TOKIO.block_on(self.0.create(request))
-    }
-
-    fn create_many(
-        &self,
-        request: &ChatRequest<'static>,
-        count: usize,
-    ) -> Vec<Result<Completion, Error>> {
-        let begin = |_| {
-            let (client, request) = (self.0.clone(), request.clone());
-            TOKIO.spawn(async move { client.create(&request).await })
-        };
-        let tasks = (0..count).map(begin).collect::<Vec<_>>();
-        let ended = TOKIO.block_on(join_all(tasks));
-        ended
-            .into_iter()
-            .map(|task| task.expect("no panic"))
-            .collect()
-    }
-
-    fn abandon(&self, request: &ChatRequest<'static>, when: Receiver<()>) {
-        let (client, request) = (self.0.clone(), request.clone());
-        let task = TOKIO.spawn(async move { client.create(&request).await });
-        when.recv_timeout(GUARD).expect("told when");
-        task.abort();
-    }
-
-    fn stream(&self, request: &ChatRequest<'_>) -> Result<Chunks, Error> {
-        let mut stream = TOKIO.block_on(self.0.stream(request))?;
-        Ok(Chunks {
-            metadata: stream.metadata().clone(),
-            items: Box::new(std::iter::from_fn(move || TOKIO.block_on(stream.next()))),
-        })
-    }
-
-    fn request(&self, method: &str, path: &str, body: SecureBytes) -> Result<Answer, Error> {
-        TOKIO.block_on(self.0.request(method, path, body))
-    }
-
-    fn send(&self, request: Request) -> Result<Pieces, Error> {
-        let mut stream = TOKIO.block_on(self.0.send(request))?;
-        Ok(Pieces {
-            metadata: stream.metadata().clone(),
-            items: Box::new(std::iter::from_fn(move || TOKIO.block_on(stream.next()))),
-        })
-    }
-
-    fn fetch_keys(&self) -> Result<KeySet, Error> {
-        TOKIO.block_on(self.0.fetch_keys())
-    }
-
-    fn gateway_pin(&self) -> Option<Pin> {
-        self.0.gateway_pin()
+impl BlockOn for Tokio {
+    fn block_on<F: Future>(future: F) -> F::Output {
+        TOKIO.block_on(future)
     }
 }
+
+client_of_futures!(SecureChatCompletion, Tokio);
 
 type Sealing = sealwire::hyper::Gateway<Model>;
 

@@ -21,7 +21,8 @@ use crate::answers::{chat, weather};
 pub(crate) fn streamed(on: Combination) {
     let (model, mut feed) = fed();
     let stand = Stand::new(on, model);
-    let mut stream = stand.client().stream(&chat()).expect("begun");
+    let client = stand.client();
+    let mut stream = client.stream(&chat()).expect("begun");
     assert!(stream.metadata.is_event_stream());
     for word in ["one", " two", " three"] {
         feed.say(word);
@@ -52,7 +53,8 @@ pub(crate) fn tools_streamed(on: Combination) {
             )))
         }),
     );
-    let stream = stand.client().stream(&weather()).expect("begun");
+    let client = stand.client();
+    let stream = client.stream(&weather()).expect("begun");
     let mut whole = ChatAccumulator::new(&MEMORY);
     for chunk in stream.items {
         whole.push(&chunk.expect("a chunk").get()).expect("memory");
@@ -66,7 +68,8 @@ pub(crate) fn tools_streamed(on: Combination) {
 pub(crate) fn events_in_parts(on: Combination) {
     let (model, mut feed) = fed();
     let stand = Stand::new(on, model);
-    let mut stream = stand.client().stream(&chat()).expect("begun");
+    let client = stand.client();
+    let mut stream = client.stream(&chat()).expect("begun");
     let two = [delta("one"), delta("two")].concat();
     for byte in &two[..two.len() - 1] {
         feed.send(Ok(vec![*byte]));
@@ -86,7 +89,8 @@ pub(crate) fn ten_thousand_deltas(on: Combination) {
             Ok(event_stream(iter((0..10_000).map(said))))
         }),
     );
-    let mut stream = stand.client().stream(&chat()).expect("begun");
+    let client = stand.client();
+    let mut stream = client.stream(&chat()).expect("begun");
     for n in 0..10_000 {
         assert_eq!(stream.next_text().expect("a chunk"), Some(format!("{n},")));
     }
@@ -96,7 +100,8 @@ pub(crate) fn ten_thousand_deltas(on: Combination) {
 pub(crate) fn failing_upstream(on: Combination) {
     let (model, feed) = fed();
     let stand = Stand::new(on, model);
-    let mut stream = stand.client().stream(&chat()).expect("begun");
+    let client = stand.client();
+    let mut stream = client.stream(&chat()).expect("begun");
     feed.say("half");
     assert_eq!(
         stream.next_text().expect("a chunk").as_deref(),
@@ -117,7 +122,8 @@ pub(crate) fn failing_upstream(on: Combination) {
 pub(crate) fn error_event(on: Combination) {
     let (model, feed) = fed();
     let stand = Stand::new(on, model);
-    let mut stream = stand.client().stream(&chat()).expect("begun");
+    let client = stand.client();
+    let mut stream = client.stream(&chat()).expect("begun");
     let event = b"data: {\"error\":{\"message\":\"no more\",\"type\":\"server_error\"}}\n\n";
     feed.send(Ok(event.to_vec()));
     let error = stream.next_text().expect_err("failed");

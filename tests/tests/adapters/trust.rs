@@ -73,7 +73,8 @@ pub(crate) fn rotated_between(on: Combination) {
 pub(crate) fn rotated_during(on: Combination) {
     let (model, mut feed) = fed();
     let stand = Stand::new(on, model);
-    let mut stream = stand.client().stream(&chat()).expect("begun");
+    let client = stand.client();
+    let mut stream = client.stream(&chat()).expect("begun");
     feed.say("one");
     assert_eq!(stream.next_text().expect("a chunk").as_deref(), Some("one"));
     stand.gateway().restart();
