@@ -229,7 +229,7 @@ impl Line {
         thread::spawn(move || both.pump(line.up(), &both.client, &both.gateway));
         let line = self.clone();
         thread::spawn(move || {
-            connection.pump(line.down(), &connection.gateway, &connection.client)
+            connection.pump(line.down(), &connection.gateway, &connection.client);
         });
         Ok(())
     }

@@ -16,6 +16,9 @@ use sealwire::server::GatewayConfig;
 
 use super::{GUARD, MEMORY, Model};
 
+/// Judges a gateway's identity.
+pub type Verifier = Arc<dyn Fn(&KeySet) -> bool + Send + Sync>;
+
 /// How a client is set up.
 #[derive(Clone)]
 pub struct Settings {
@@ -24,7 +27,7 @@ pub struct Settings {
     /// The gateway's pin.
     pub pin: Pin,
     /// In place of the pin, judges identities.
-    pub verifier: Option<Arc<dyn Fn(&KeySet) -> bool + Send + Sync>>,
+    pub verifier: Option<Verifier>,
     /// The API key.
     pub api_key: String,
     /// TLS that trusts the gateway's certificate; the platform's without.
