@@ -1,103 +1,30 @@
 //! The gateway's end of an exchange.
 
+mod refusal;
+
 use aes_gcm::Aes256Gcm;
 use rand_core::TryCryptoRng;
 use sealwire_memlock::{SecureArray, SecureBytes, SecureMemory};
 use sha2::{Digest, Sha256};
 
-use super::incoming::{Drain, Incoming};
-use super::limits::Limits;
+use self::refusal::Refusal;
+use super::incoming::{Drain, Drained, Incoming};
 use super::outgoing::{Outgoing, Queue};
+use super::received::{ReceivedRequest, ServerContext, ServerEvent, ServerOptions};
 use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
-use crate::frame::{FrameHeader, FrameType, RESPONSE_NONCE_LEN};
+use crate::frame::{FrameHeader, FrameType, RESPONSE_NONCE_LEN, VERSION};
 use crate::head::{RequestHead, ResponseHead};
-use crate::keys::{KeySet, Keys};
+use crate::keys::KeySet;
 use crate::padding::Padding;
 use crate::record::{OpenHeader, Opener, Sealer};
-use crate::replay::{Admission, ReplayStore, WINDOW};
-use crate::schedule::{KEY_BLOCK_LEN, KeyBlock, decapsulate};
+use crate::replay::{Admission, WINDOW};
+use crate::schedule::{KEY_BLOCK_LEN, KeyBlock};
 use crate::state::{ServerState, next, server_table};
 use crate::suite::RecordAead;
 use crate::time::UnixTime;
 
-/// The longest OPEN of any suite, offered or not, so that REJECT can name the reason (FRAME-5).
-const OPEN_LIMIT: usize = 15 + 1153;
 /// `send_data` takes nothing more while this much ciphertext waits to leave.
 const QUEUE_LIMIT: usize = 64 * 1024;
-
-/// What a gateway accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServerOptions {
-    /// Limits of the request.
-    pub request: Limits,
-    /// Whether bytes after the request are an error, as over HTTP, or belong to the next exchange.
-    pub one_exchange: bool,
-}
-
-impl Default for ServerOptions {
-    fn default() -> Self {
-        Self {
-            request: Limits::REQUEST,
-            one_exchange: true,
-        }
-    }
-}
-
-/// What opening a request needs from outside.
-pub struct ServerContext<'a> {
-    /// The gateway's clock.
-    pub now: UnixTime,
-    /// Its keys.
-    pub keys: &'a dyn Keys,
-    /// The requests it has seen.
-    pub replay: &'a mut dyn ReplayStore,
-}
-
-/// What a request brought.
-#[derive(Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ServerEvent {
-    /// The client asks for the keys: answer with [`ServerExchange::send_keys`].
-    KeysRequested,
-    /// The request is whole: [`ServerExchange::take_request`], then respond.
-    Request,
-    /// The request was refused for this reason; the answer is in [`ServerExchange::poll_transmit`]. For the log only.
-    Refused(Error),
-    /// The client wants no more: stop, and call [`ServerExchange::fail`] with [`ErrorCode::Cancelled`].
-    Cancelled,
-}
-
-/// A whole request, in secure memory.
-pub struct ReceivedRequest {
-    head: SecureBytes,
-    body: SecureBytes,
-}
-
-impl ReceivedRequest {
-    /// The head.
-    pub fn head(&self) -> RequestHead<'_> {
-        // `handle_frame` decoded these bytes before it kept them, and nothing has changed them.
-        RequestHead::decode(self.head.expose()).expect("decoded when it arrived")
-    }
-
-    /// The body.
-    pub const fn body(&self) -> &SecureBytes {
-        &self.body
-    }
-
-    /// The body, alone.
-    pub fn into_body(self) -> SecureBytes {
-        self.body
-    }
-}
-
-impl core::fmt::Debug for ReceivedRequest {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("ReceivedRequest")
-            .field("head", &self.head())
-            .finish_non_exhaustive()
-    }
-}
 
 /// One request and its response, from the gateway's side. See the [module](super) for the grammar.
 pub struct ServerExchange<A = Aes256Gcm> {
@@ -116,15 +43,13 @@ pub struct ServerExchange<A = Aes256Gcm> {
     response_frame_limit: usize,
     sending: Option<Outgoing<A>>,
     response_ended: bool,
+    cancelled: bool,
+    /// Nobody can tell where the next exchange would begin.
+    broken: bool,
     queue: Queue,
+    /// [`ServerEvent::Request`] was given out, or is about to be.
+    announced: bool,
     event: Option<ServerEvent>,
-}
-
-/// What to answer once the request has been drained.
-#[derive(Clone, Copy)]
-enum Refusal {
-    Reject(RejectCode),
-    Error(ErrorCode, UnixTime),
 }
 
 impl ServerExchange {
@@ -170,7 +95,10 @@ impl<A: RecordAead> ServerExchange<A> {
             response_frame_limit: crate::frame::MIN_MAX_FRAME,
             sending: None,
             response_ended: false,
+            cancelled: false,
+            broken: false,
             queue: Queue::default(),
+            announced: false,
             event: None,
         })
     }
@@ -185,6 +113,12 @@ impl<A: RecordAead> ServerExchange<A> {
         self.response_ended && self.pending_transmit() == 0
     }
 
+    /// Whether a raw stream may carry another exchange after this one (ORDER-7): the response has left, and the request was read to
+    /// its end. Otherwise the stream is closed, once what [`poll_transmit`](Self::poll_transmit) gives is sent.
+    pub fn can_continue(&self) -> bool {
+        self.is_finished() && !self.broken
+    }
+
     /// Takes bytes from the client and says how many; 0 while an event waits, or when the rest belongs to the next exchange.
     ///
     /// A request that breaks the protocol is refused, not an error here: it is read to its end, then answered (ORDER-3).
@@ -194,11 +128,10 @@ impl<A: RecordAead> ServerExchange<A> {
             let rest = &input[consumed..];
             match self.state {
                 ServerState::Draining => {
-                    let (count, ended) = self
-                        .drain
-                        .handle_input(rest, self.options.request.wire.saturating_mul(2));
+                    let (count, drained) = self.drain.handle_input(rest, self.drain_limit());
                     consumed += count;
-                    if ended {
+                    if drained != Drained::Not {
+                        self.broken |= drained == Drained::Broken;
                         self.answer_refusal();
                     }
                 }
@@ -211,11 +144,12 @@ impl<A: RecordAead> ServerExchange<A> {
                     // After a refusal or an answer, what else comes over HTTP is of no interest.
                     consumed = input.len();
                 }
+                ServerState::Responding if self.broken => consumed = input.len(),
                 ServerState::Handling | ServerState::Responding if !self.next_is_cancel(rest) => {
                     break;
                 }
                 _ => {
-                    let (count, frame) = self.incoming.handle_input(rest, Some(OPEN_LIMIT));
+                    let (count, frame) = self.take_frame(rest);
                     consumed += count;
                     match frame {
                         Ok(None) => {}
@@ -224,14 +158,20 @@ impl<A: RecordAead> ServerExchange<A> {
                                 self.refuse_frame(kind, error, context.now);
                             }
                         }
+                        // Too late to refuse; the stream is of no more use after this response.
+                        Err(_) if self.state == ServerState::Responding => self.broken = true,
                         Err(error) => {
                             let may_drain = matches!(
                                 error,
-                                Error::Peer(PeerError::TooLarge { .. }) | Error::Environment(_)
+                                Error::Peer(
+                                    PeerError::TooLarge { .. }
+                                        | PeerError::Malformed(Malformed::Order)
+                                ) | Error::Environment(_)
                             );
                             self.refuse(error, context.now);
                             // Broken framing cannot be followed to the end of the request.
                             if !may_drain {
+                                self.broken = true;
                                 self.answer_refusal();
                             }
                         }
@@ -242,9 +182,26 @@ impl<A: RecordAead> ServerExchange<A> {
         consumed
     }
 
-    /// On a raw stream only CANCEL may follow END; OPEN begins the next exchange.
+    fn take_frame(&mut self, input: &[u8]) -> (usize, Result<Option<FrameType>, Error>) {
+        let (state, stream, cancelled) = (self.state, !self.options.one_exchange, self.cancelled);
+        self.incoming
+            .handle_input(input, |kind| match (state, kind) {
+                // Between exchanges: the keys are asked for, or a CANCEL of the last exchange comes late.
+                (ServerState::AwaitOpen, FrameType::KeysRequest) => stream,
+                (ServerState::AwaitOpen, FrameType::Cancel) => stream && !cancelled,
+                _ => next(server_table(), state, kind).is_some(),
+            })
+    }
+
+    /// Bytes on the wire that a refused request may take, those before the refusal included.
+    fn drain_limit(&self) -> u64 {
+        self.options.request.wire.saturating_mul(2)
+    }
+
+    /// On a raw stream only one CANCEL may follow END; OPEN begins the next exchange.
     fn next_is_cancel(&self, rest: &[u8]) -> bool {
-        self.incoming.has_begun() || rest.first() == Some(&(FrameType::Cancel as u8))
+        let is_cancel = rest.first() == Some(&(FrameType::Cancel as u8));
+        self.incoming.has_begun() || is_cancel && !self.cancelled
     }
 
     fn handle_frame(
@@ -252,10 +209,14 @@ impl<A: RecordAead> ServerExchange<A> {
         kind: FrameType,
         context: &mut ServerContext<'_>,
     ) -> Result<(), Error> {
-        if kind == FrameType::KeysRequest && self.state == ServerState::AwaitOpen {
-            self.incoming.next_frame();
-            self.event = Some(ServerEvent::KeysRequested);
-            return Ok(());
+        match (self.state, kind) {
+            (ServerState::AwaitOpen, FrameType::KeysRequest) => return self.keys_requested(),
+            (ServerState::AwaitOpen, FrameType::Cancel) => {
+                self.incoming.next_frame();
+                self.cancelled = true;
+                return Ok(());
+            }
+            _ => {}
         }
         let state = next(server_table(), self.state, kind).ok_or(Malformed::Order)?;
         match kind {
@@ -272,31 +233,36 @@ impl<A: RecordAead> ServerExchange<A> {
     fn open(&mut self, context: &mut ServerContext<'_>) -> Result<(), Error> {
         let body = self.incoming.clear_body();
         let mut keys = KeyBlock::new(self.memory.array::<KEY_BLOCK_LEN>()?);
-        let mut agreed = Ok(());
-        let found = OpenHeader::parse(body).and_then(|(header, enc)| {
-            context
-                .keys
-                .with_private_key(&header, context.now, &mut |private| {
-                    agreed = decapsulate(&header, private, enc, &mut keys);
-                })?;
+        let agreed = OpenHeader::parse(body).and_then(|(header, enc)| {
+            let (now, secrets) = (context.now, keys.secrets_mut());
+            context.keys.agree(&header, enc, now, secrets)?;
             Ok(enc)
         });
-        match (found, agreed) {
-            (Ok(enc), Ok(())) => {
+        match agreed {
+            Ok(enc) => {
                 self.enc_digest = Sha256::new_with_prefix(enc);
                 self.open_hash = Sha256::digest(body).into();
                 self.opener = Some(Opener::new(keys));
-                Ok(())
             }
-            (Err(code), _) => {
-                self.reject(code, Malformed::Order.into());
-                Ok(())
-            }
-            (_, Err(error)) => {
-                self.reject(RejectCode::Undecryptable, error);
-                Ok(())
-            }
+            Err(code) => self.reject(code, Malformed::Open(code).into()),
         }
+        // A late CANCEL before OPEN was of another exchange.
+        self.cancelled = false;
+        Ok(())
+    }
+
+    /// KEYS_REQUEST (spec section 13): of another version it is rejected, and there is nothing to drain.
+    fn keys_requested(&mut self) -> Result<(), Error> {
+        let version = self.incoming.clear_body()[0];
+        self.incoming.next_frame();
+        if version == VERSION {
+            self.event = Some(ServerEvent::KeysRequested);
+        } else {
+            let code = RejectCode::Version;
+            self.reject(code, Malformed::Open(code).into());
+            self.answer_refusal();
+        }
+        Ok(())
     }
 
     fn handle_sealed(
@@ -307,6 +273,7 @@ impl<A: RecordAead> ServerExchange<A> {
         // After the response has begun the request keys are gone: a CANCEL then is taken by its type alone. It can only stop what
         // closing the connection would stop too.
         let Some(opener) = self.opener.as_mut() else {
+            self.cancelled = true;
             self.event = Some(ServerEvent::Cancelled);
             return Ok(());
         };
@@ -318,15 +285,24 @@ impl<A: RecordAead> ServerExchange<A> {
                 self.response_frame_limit = head.response_frame_limit();
                 self.head = Some(self.memory.copy_from(content)?);
                 self.admit(time, context)?;
+                if self.options.stream_requests && self.refusal.is_none() {
+                    self.event = Some(ServerEvent::Head);
+                }
             }
             FrameType::Data => {
                 let len = content.len();
                 self.incoming.count_content(len)?;
                 self.body
                     .try_extend_from_slice(self.incoming.content(len))?;
+                if self.options.stream_requests && len > 0 {
+                    self.event = Some(ServerEvent::Data);
+                }
             }
-            FrameType::End if !self.options.one_exchange => self.event = Some(ServerEvent::Request),
-            FrameType::Cancel => self.event = Some(ServerEvent::Cancelled),
+            FrameType::End if !self.options.one_exchange => self.announce(),
+            FrameType::Cancel => {
+                self.cancelled = true;
+                self.event = Some(ServerEvent::Cancelled);
+            }
             _ => {}
         }
         Ok(())
@@ -356,77 +332,17 @@ impl<A: RecordAead> ServerExchange<A> {
         Ok(())
     }
 
-    /// A frame failed: find the code, skip the frame, drain the rest.
-    fn refuse_frame(&mut self, kind: FrameType, error: Error, now: UnixTime) {
-        self.incoming.next_frame();
-        self.refuse(error, now);
-        if matches!(kind, FrameType::End | FrameType::Cancel) {
-            self.answer_refusal();
-        }
-    }
-
-    fn refuse(&mut self, error: Error, now: UnixTime) {
-        if self.opener.as_ref().is_some_and(Opener::has_opened) {
-            let code = match &error {
-                Error::Peer(PeerError::TooLarge { .. }) => ErrorCode::TooLarge,
-                Error::Environment(_) => ErrorCode::Busy,
-                _ => ErrorCode::Malformed,
-            };
-            self.start_draining(Refusal::Error(code, now), error);
-        } else {
-            let code = match &error {
-                Error::Peer(PeerError::TooLarge { .. }) => RejectCode::TooLarge,
-                Error::Peer(PeerError::Undecryptable) => RejectCode::Undecryptable,
-                Error::Environment(_) => RejectCode::Busy,
-                _ => RejectCode::Malformed,
-            };
-            self.reject(code, error);
-        }
-    }
-
-    fn reject(&mut self, code: RejectCode, error: Error) {
-        self.start_draining(Refusal::Reject(code), error);
-    }
-
-    fn start_draining(&mut self, refusal: Refusal, error: Error) {
-        if self.refusal.is_some() {
-            return;
-        }
-        self.drain = Drain::continue_from(&self.incoming);
-        self.refusal = Some(refusal);
-        self.state = ServerState::Draining;
-        self.head = None;
-        self.body.clear();
-        self.event = Some(ServerEvent::Refused(error));
-    }
-
-    fn answer_refusal(&mut self) {
-        let result = match self.refusal {
-            Some(Refusal::Reject(code)) => {
-                self.opener = None;
-                self.push_clear(FrameType::Reject, &[code.to_u8()])
-            }
-            Some(Refusal::Error(code, now)) => self.send_error(code, now),
-            None => Ok(()),
-        };
-        // Without memory for an answer there is none: the connection is closed.
-        if result.is_err() {
-            self.opener = None;
-        }
-        self.response_ended = true;
-        self.state = ServerState::Done;
-    }
-
     /// The next event.
     pub fn poll_event(&mut self) -> Option<ServerEvent> {
         self.event.take()
     }
 
-    /// The client's bytes have ended. Over HTTP this is what makes a request whole.
+    /// The client's bytes have ended. Over HTTP the end is what makes a request whole; what has not ended by its
+    /// last frame is refused.
     pub fn handle_eof(&mut self, now: UnixTime) {
         match self.state {
-            ServerState::Handling if self.options.one_exchange && self.head.is_some() => {
-                self.event = Some(ServerEvent::Request);
+            ServerState::Handling if self.options.one_exchange && !self.announced => {
+                self.announce();
             }
             ServerState::Draining => self.answer_refusal(),
             ServerState::AwaitOpen | ServerState::AwaitHead | ServerState::Body => {
@@ -435,6 +351,7 @@ impl<A: RecordAead> ServerExchange<A> {
             }
             _ => {}
         }
+        self.broken = true;
     }
 
     /// Answers [`ServerEvent::KeysRequested`].
@@ -455,17 +372,43 @@ impl<A: RecordAead> ServerExchange<A> {
         Ok(())
     }
 
-    /// The request, once [`ServerEvent::Request`] came.
+    fn announce(&mut self) {
+        self.announced = true;
+        self.event = Some(ServerEvent::Request);
+    }
+
+    /// Whether the request is whole: over HTTP, END alone does not make it so (ORDER-5).
+    fn is_request_whole(&self) -> bool {
+        self.announced && self.state == ServerState::Handling
+    }
+
+    /// The request, once [`ServerEvent::Request`] came; or its head, once [`ServerEvent::Head`] did.
     pub fn take_request(&mut self) -> Option<ReceivedRequest> {
-        if self.state != ServerState::Handling {
+        if !self.is_request_whole() && !self.gives_out() {
             return None;
         }
+        let body = self.take_content()?;
         let head = self.head.take()?;
+        Some(ReceivedRequest::new(head, body))
+    }
+
+    /// What of the body arrived since the last call, once [`ServerEvent::Data`] came. What is not taken is kept for the next.
+    pub fn take_data(&mut self) -> Option<SecureBytes> {
+        match self.gives_out() {
+            true => self.take_content(),
+            false => None,
+        }
+    }
+
+    /// Whether what verified may be taken before the request is whole (ORDER-2).
+    fn gives_out(&self) -> bool {
+        let may_take = matches!(self.state, ServerState::Body | ServerState::Handling);
+        self.options.stream_requests && may_take
+    }
+
+    fn take_content(&mut self) -> Option<SecureBytes> {
         let empty = self.memory.with_capacity(0).ok()?;
-        Some(ReceivedRequest {
-            head,
-            body: core::mem::replace(&mut self.body, empty),
-        })
+        Some(core::mem::replace(&mut self.body, empty))
     }
 
     /// Begins the response.
@@ -473,7 +416,7 @@ impl<A: RecordAead> ServerExchange<A> {
     /// # Errors
     /// [`Misuse::State`] if there is no request to answer; [`Misuse`] for a head that cannot be sent; [`Environment`].
     pub fn respond(&mut self, head: &ResponseHead<'_>, padding: Padding) -> Result<(), Error> {
-        if self.state != ServerState::Handling {
+        if !self.is_request_whole() {
             return Err(Misuse::State("no request waits for a response").into());
         }
         let outgoing = self.accept(padding)?;

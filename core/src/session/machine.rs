@@ -11,10 +11,11 @@ use sealwire_memlock::SecureMemory;
 
 use super::error::{Failure, SessionError};
 use super::policy::{GatewayState, SessionConfig, Trust};
+use crate::agreement::{KeyAgreement, RustCrypto};
 use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
 use crate::exchange::{ClientEvent, ClientExchange, Request};
 use crate::head::ResponseHead;
-use crate::keys::{GatewayKey, KeySet};
+use crate::keys::{GatewayKey, KeySet, SignedRecord};
 use crate::record::Complete;
 use crate::suite::RecordAead;
 use crate::time::{Now, UnixTime};
@@ -36,7 +37,7 @@ pub enum Step {
 }
 
 /// What an answer brings.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionEvent<'a> {
     /// The head: from here on there is no retry.
@@ -47,13 +48,24 @@ pub enum SessionEvent<'a> {
     Complete(Complete),
 }
 
+impl core::fmt::Debug for SessionEvent<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Head(head) => f.debug_tuple("Head").field(&head.status).finish(),
+            Self::Data(data) => write!(f, "Data([REDACTED; {}])", data.len()),
+            Self::Complete(_) => f.write_str("Complete"),
+        }
+    }
+}
+
 enum Phase<A> {
     /// The request waits to be sealed.
     Idle(Request),
     FetchKeys(Request),
     Judge(Request, KeySet),
     Send(Box<ClientExchange<A>>),
-    Wait(Request, Duration),
+    /// Until then, because of this.
+    Wait(Request, Duration, SessionError),
     Done,
     Failed(SessionError),
 }
@@ -63,6 +75,7 @@ pub struct ClientSession<A = Aes256Gcm> {
     phase: Phase<A>,
     config: SessionConfig,
     memory: SecureMemory,
+    agreement: &'static dyn KeyAgreement,
     gateway: GatewayState,
     started: Duration,
     /// When the wait for the next thing began, and for how long it may take.
@@ -71,6 +84,8 @@ pub struct ClientSession<A = Aes256Gcm> {
     refetched: bool,
     resealed: bool,
     head_shown: bool,
+    /// The reply has ended, and what it ended with waits to be taken.
+    ended: bool,
 }
 
 impl ClientSession {
@@ -99,6 +114,7 @@ impl<A: RecordAead> ClientSession<A> {
             phase: Phase::Idle(request),
             config,
             memory: memory.clone(),
+            agreement: &RustCrypto,
             gateway,
             started: now.monotonic,
             waiting: (now.monotonic, config.timeouts.total, "everything"),
@@ -106,7 +122,15 @@ impl<A: RecordAead> ClientSession<A> {
             refetched: false,
             resealed: false,
             head_shown: false,
+            ended: false,
         }
+    }
+
+    /// Encapsulates with another implementation of the KEMs.
+    #[must_use]
+    pub fn with_agreement(mut self, agreement: &'static dyn KeyAgreement) -> Self {
+        self.agreement = agreement;
+        self
     }
 
     /// What to do next.
@@ -120,14 +144,17 @@ impl<A: RecordAead> ClientSession<A> {
     ) -> Result<Step, SessionError> {
         self.phase = match core::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Idle(request) => self.begin(request, now, rng),
-            Phase::Wait(request, until) if now.monotonic >= until => self.begin(request, now, rng),
+            Phase::Wait(request, until, _) if now.monotonic >= until => {
+                self.begin(request, now, rng)
+            }
+            Phase::Send(exchange) if self.ended && exchange.peek_event().is_none() => Phase::Done,
             other => other,
         };
         match &self.phase {
             Phase::FetchKeys(_) => Ok(Step::FetchKeys),
             Phase::Judge(..) => Ok(Step::Judge),
             Phase::Send(_) => Ok(Step::Send),
-            Phase::Wait(_, until) => Ok(Step::Wait(*until)),
+            Phase::Wait(_, until, _) => Ok(Step::Wait(*until)),
             Phase::Done => Ok(Step::Done),
             Phase::Failed(error) => Err(error.clone()),
             Phase::Idle(_) => Err(Error::from(Misuse::State("no request")).into()),
@@ -151,7 +178,9 @@ impl<A: RecordAead> ClientSession<A> {
         );
         let unix = self.gateway.unix(now);
         let usable = |key: &&GatewayKey| {
-            key.suite == self.config.suite && (!unix.is_known() || unix < key.not_after)
+            key.suite == self.config.suite
+                && (!unix.is_known() || unix < key.not_after)
+                && self.gateway.is_trusted_by(self.config.trust)
         };
         let Some(key) = self.gateway.key.as_ref().filter(usable) else {
             return Phase::FetchKeys(request);
@@ -162,8 +191,16 @@ impl<A: RecordAead> ClientSession<A> {
                 Err(error) => return Phase::Failed(error.into()),
             }
         }
-        match ClientExchange::with_aead(&self.memory, key, request, unix, self.config.options, rng)
-        {
+        let (memory, options) = (&self.memory, self.config.options);
+        match ClientExchange::with_agreement(
+            memory,
+            self.agreement,
+            key,
+            request,
+            unix,
+            options,
+            rng,
+        ) {
             Ok(exchange) => Phase::Send(Box::new(exchange)),
             Err((_, error)) => Phase::Failed(error.into()),
         }
@@ -185,7 +222,14 @@ impl<A: RecordAead> ClientSession<A> {
                     found: set.pin(),
                 })
             }
-            Trust::Ask if self.gateway.pin != Some(set.pin()) => Phase::Judge(request, set),
+            Trust::Ask if !self.gateway.judged || self.gateway.pin != Some(set.pin()) => {
+                Phase::Judge(request, set)
+            }
+            // What is judged must be there, and be the key that is used.
+            Trust::AskEachKey => match set.select(self.config.suite, self.gateway.unix(now)) {
+                Ok(_) => Phase::Judge(request, set),
+                Err(error) => Phase::Failed(SessionError::Keys(error)),
+            },
             _ => self.accept_keys(now, request, &set),
         };
     }
@@ -196,6 +240,15 @@ impl<A: RecordAead> ClientSession<A> {
             Phase::Judge(_, set) => Some(set),
             _ => None,
         }
+    }
+
+    /// The record that is used if the key set is trusted, in [`Step::Judge`]: the one whose evidence counts.
+    pub fn candidate(&self, now: Now) -> Option<&SignedRecord> {
+        let (_, signed) = self
+            .key_set()?
+            .candidate(self.config.suite, self.gateway.unix(now))
+            .ok()?;
+        Some(signed)
     }
 
     /// The answer to [`Step::Judge`].
@@ -219,15 +272,22 @@ impl<A: RecordAead> ClientSession<A> {
             Ok(key) => {
                 self.gateway.key = Some(key);
                 self.gateway.pin = Some(set.pin());
+                self.gateway.judged = self.config.trust != Trust::DangerousAny;
+                self.gateway.each_key_judged = self.config.trust == Trust::AskEachKey;
                 Phase::Idle(request)
             }
             Err(error) => Phase::Failed(SessionError::Keys(error)),
         }
     }
 
-    /// A connection was made.
+    /// A connection was made. It is no longer what is waited for: the keys must arrive within the idle timeout, an answer must begin
+    /// within that of the first byte.
     pub fn handle_connected(&mut self, now: Now) {
-        self.wait_for(now, self.config.timeouts.first_byte, "the answer to begin");
+        let timeouts = self.config.timeouts;
+        match self.phase {
+            Phase::FetchKeys(_) => self.wait_for(now, timeouts.idle, "the gateway's keys"),
+            _ => self.wait_for(now, timeouts.first_byte, "the answer to begin"),
+        }
     }
 
     /// Writes the next bytes to send into `out`; 0 when there are none.
@@ -328,16 +388,11 @@ impl<A: RecordAead> ClientSession<A> {
                 status,
                 retry_after,
             } => {
-                self.fail(
-                    now,
-                    SessionError::Intermediary {
-                        status,
-                        retry_after,
-                    },
-                    true,
+                let error = SessionError::Status {
+                    status,
                     retry_after,
-                    rng,
-                );
+                };
+                self.fail(now, error, true, retry_after, rng);
                 None
             }
             Verdict::Refused(code, gateway_time) => {
@@ -369,13 +424,20 @@ impl<A: RecordAead> ClientSession<A> {
         }
     }
 
-    /// The bytes of the reply have ended.
+    /// The bytes of the reply have ended. An event that was not taken before still can be; [`Step::Done`] comes after it.
     pub fn handle_eof<R: TryCryptoRng + ?Sized>(&mut self, now: Now, rng: &mut R) {
         let Phase::Send(exchange) = &mut self.phase else {
             return;
         };
         match exchange.handle_eof() {
-            Ok(()) => self.phase = Phase::Done,
+            Ok(()) => match exchange.peek_event() {
+                None => self.phase = Phase::Done,
+                // Nobody has taken it yet, but a refusal is no answer.
+                Some(ClientEvent::Error { .. } | ClientEvent::Rejected(_)) => {
+                    self.poll_event(now, rng);
+                }
+                Some(_) => self.ended = true,
+            },
             Err(error) => {
                 let truncated = error == PeerError::Truncated;
                 self.fail(now, error.into(), truncated, None, rng);
@@ -403,6 +465,14 @@ impl<A: RecordAead> ClientSession<A> {
     pub fn handle_key_error(&mut self, error: Malformed) {
         if matches!(self.phase, Phase::FetchKeys(_)) {
             self.phase = Phase::Failed(SessionError::Keys(error));
+        }
+    }
+
+    /// Why there is to be another try, in [`Step::Wait`]: such a wait may be long, and whoever waits should know.
+    pub const fn retry_reason(&self) -> Option<&SessionError> {
+        match &self.phase {
+            Phase::Wait(_, _, error) => Some(error),
+            _ => None,
         }
     }
 
@@ -516,7 +586,7 @@ impl<A: RecordAead> ClientSession<A> {
             Phase::FetchKeys(request)
             | Phase::Idle(request)
             | Phase::Judge(request, _)
-            | Phase::Wait(request, _) => request,
+            | Phase::Wait(request, ..) => request,
             over @ (Phase::Done | Phase::Failed(_)) => {
                 self.phase = over;
                 return;
@@ -525,7 +595,7 @@ impl<A: RecordAead> ClientSession<A> {
         self.phase = if retry && !self.head_shown && self.attempt < self.config.retry.max_retries {
             let wait = self.config.retry.wait(self.attempt, retry_after, rng);
             self.attempt += 1;
-            Phase::Wait(request, now.monotonic.saturating_add(wait))
+            Phase::Wait(request, now.monotonic.saturating_add(wait), error)
         } else {
             Phase::Failed(error)
         };

@@ -121,77 +121,88 @@ pub(super) trait BlockOn {
     fn block_on<F: Future>(future: F) -> F::Output;
 }
 
+/// What the implementations below name.
+pub(super) mod names {
+    pub(in super::super) use std::iter::from_fn;
+    pub(in super::super) use std::sync::mpsc::Receiver;
+
+    pub(in super::super) use futures_util::StreamExt;
+    pub(in super::super) use futures_util::future::{abortable, join_all};
+    pub(in super::super) use sealwire::chat::ChatRequest;
+    pub(in super::super) use sealwire::core::exchange::Request;
+    pub(in super::super) use sealwire::core::keys::{KeySet, Pin};
+    pub(in super::super) use sealwire::memlock::SecureBytes;
+    pub(in super::super) use sealwire::{Answer, Completion, Error};
+
+    pub(in super::super) use super::super::{Chunks, Client, GUARD, Pieces};
+    pub(in super::super) use super::BlockOn;
+}
+
 /// The calls of a client whose own are futures, which every asynchronous adapter names alike.
 macro_rules! client_of_futures {
     ($client:ty, $runtime:ty) => {
-        impl $crate::adapters::Client for $client {
-            fn create(&self, request: &ChatRequest<'_>) -> Result<Completion, Error> {
-                <$runtime>::block_on(self.create(request))
-            }
+        const _: () = {
+            use $crate::adapters::client::names::*;
 
-            fn create_many(
-                &self,
-                request: &ChatRequest<'static>,
-                count: usize,
-            ) -> Vec<Result<Completion, Error>> {
-                let begun = (0..count).map(|_| self.create(request));
-                <$runtime>::block_on(futures_util::future::join_all(begun))
-            }
+            impl Client for $client {
+                fn create(&self, request: &ChatRequest<'_>) -> Result<Completion, Error> {
+                    <$runtime>::block_on(self.create(request))
+                }
 
-            fn abandon(&self, request: &ChatRequest<'static>, when: Receiver<()>) {
-                let (future, handle) = futures_util::future::abortable(self.create(request));
-                std::thread::scope(|scope| {
-                    let waiting = scope.spawn(|| <$runtime>::block_on(future));
-                    when.recv_timeout($crate::adapters::GUARD)
-                        .expect("told when");
-                    handle.abort();
-                    waiting
-                        .join()
-                        .expect("no panic")
-                        .expect_err("not ended by itself");
-                });
-            }
+                fn create_many(
+                    &self,
+                    request: &ChatRequest<'static>,
+                    count: usize,
+                ) -> Vec<Result<Completion, Error>> {
+                    let begun = (0..count).map(|_| self.create(request));
+                    <$runtime>::block_on(join_all(begun))
+                }
 
-            fn stream(
-                &self,
-                request: &ChatRequest<'_>,
-            ) -> Result<$crate::adapters::Chunks<'_>, Error> {
-                let mut stream = <$runtime>::block_on(self.stream(request))?;
-                Ok($crate::adapters::Chunks {
-                    metadata: stream.metadata().clone(),
-                    items: Box::new(std::iter::from_fn(move || {
-                        <$runtime>::block_on(stream.next())
-                    })),
-                })
-            }
+                fn abandon(&self, request: &ChatRequest<'static>, when: Receiver<()>) {
+                    let (future, handle) = abortable(self.create(request));
+                    std::thread::scope(|scope| {
+                        let waiting = scope.spawn(|| <$runtime>::block_on(future));
+                        when.recv_timeout(GUARD).expect("told when");
+                        handle.abort();
+                        let ended = waiting.join().expect("no panic");
+                        ended.expect_err("not ended by itself");
+                    });
+                }
 
-            fn request(
-                &self,
-                method: &str,
-                path: &str,
-                body: SecureBytes,
-            ) -> Result<Answer, Error> {
-                <$runtime>::block_on(self.request(method, path, body))
-            }
+                fn stream(&self, request: &ChatRequest<'_>) -> Result<Chunks<'_>, Error> {
+                    let mut stream = <$runtime>::block_on(self.stream(request))?;
+                    Ok(Chunks {
+                        metadata: stream.metadata().clone(),
+                        items: Box::new(from_fn(move || <$runtime>::block_on(stream.next()))),
+                    })
+                }
 
-            fn send(&self, request: Request) -> Result<$crate::adapters::Pieces<'_>, Error> {
-                let mut stream = <$runtime>::block_on(self.send(request))?;
-                Ok($crate::adapters::Pieces {
-                    metadata: stream.metadata().clone(),
-                    items: Box::new(std::iter::from_fn(move || {
-                        <$runtime>::block_on(stream.next())
-                    })),
-                })
-            }
+                fn request(
+                    &self,
+                    method: &str,
+                    path: &str,
+                    body: SecureBytes,
+                ) -> Result<Answer, Error> {
+                    <$runtime>::block_on(self.request(method, path, body))
+                }
 
-            fn fetch_keys(&self) -> Result<KeySet, Error> {
-                <$runtime>::block_on(self.fetch_keys())
-            }
+                fn send(&self, request: Request) -> Result<Pieces<'_>, Error> {
+                    let mut stream = <$runtime>::block_on(self.send(request))?;
+                    Ok(Pieces {
+                        metadata: stream.metadata().clone(),
+                        items: Box::new(from_fn(move || <$runtime>::block_on(stream.next()))),
+                    })
+                }
 
-            fn gateway_pin(&self) -> Option<Pin> {
-                self.gateway_pin()
+                fn fetch_keys(&self) -> Result<KeySet, Error> {
+                    <$runtime>::block_on(self.fetch_keys())
+                }
+
+                fn gateway_pin(&self) -> Option<Pin> {
+                    self.gateway_pin()
+                }
             }
-        }
+        };
     };
 }
 pub(super) use client_of_futures;

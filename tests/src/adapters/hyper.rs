@@ -1,20 +1,17 @@
 //! The hyper client and the hyper gateway, on tokio.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::Receiver;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use futures_util::StreamExt;
+use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
+use hyper::{Request as HttpRequest, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use sealwire::chat::ChatRequest;
-use sealwire::core::exchange::Request;
-use sealwire::core::keys::{KeySet, Pin};
-use sealwire::hyper::SecureChatCompletion;
-use sealwire::memlock::SecureBytes;
-use sealwire::{Answer, Completion, Error};
+use sealwire::Error;
+use sealwire::hyper::{SealedBody, SecureChatCompletion};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -22,10 +19,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use super::client::{BlockOn, client_of_futures};
-use super::{Client, Gateway, GatewaySettings, Model, Settings};
+use super::{Client, Gateway, GatewaySettings, Settings};
 
 /// What everything on tokio runs on.
-pub(super) static TOKIO: LazyLock<Runtime> = LazyLock::new(|| {
+static TOKIO: LazyLock<Runtime> = LazyLock::new(|| {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(2).enable_all();
     builder.build().expect("threads")
@@ -53,17 +50,26 @@ impl BlockOn for Tokio {
 
 client_of_futures!(SecureChatCompletion, Tokio);
 
-type Sealing = sealwire::hyper::Gateway<Model>;
-
 /// Starts the gateway.
 ///
 /// # Panics
 /// Without a port, randomness or memory.
 pub fn gateway(settings: GatewaySettings) -> Box<dyn Gateway> {
+    start(settings, |settings| {
+        let model = settings.model.clone();
+        sealwire::hyper::Gateway::new(settings.config(), settings.keys(), model).expect("keys")
+    })
+}
+
+/// Starts what `make` makes of the settings, and again at each restart.
+pub(super) fn start<T: Sealing>(
+    settings: GatewaySettings,
+    make: fn(&GatewaySettings) -> T,
+) -> Box<dyn Gateway> {
     let listener = TOKIO.block_on(TcpListener::bind("127.0.0.1:0"));
     let listener = listener.expect("a port");
     let address = listener.local_addr().expect("bound");
-    let current = Arc::new(Mutex::new(sealing(&settings)));
+    let current = Arc::new(Mutex::new(make(&settings)));
     let connections = Arc::new(AtomicUsize::new(0));
     let accepting = TOKIO.spawn(accept(
         listener,
@@ -71,8 +77,9 @@ pub fn gateway(settings: GatewaySettings) -> Box<dyn Gateway> {
         current.clone(),
         connections.clone(),
     ));
-    Box::new(HyperGateway {
+    Box::new(Listening {
         settings,
+        make,
         address,
         current,
         connections,
@@ -80,25 +87,49 @@ pub fn gateway(settings: GatewaySettings) -> Box<dyn Gateway> {
     })
 }
 
-fn sealing(settings: &GatewaySettings) -> Sealing {
-    Sealing::new(settings.config(), settings.keys(), settings.model.clone()).expect("keys")
+/// A service of hyper that is a gateway.
+pub(super) trait Sealing:
+    Service<
+        HttpRequest<Incoming>,
+        Response = Response<SealedBody>,
+        Error = Infallible,
+        Future: Send,
+    > + Clone
+    + Send
+    + Sync
+    + 'static
+{
 }
 
-struct HyperGateway {
+impl<T> Sealing for T where
+    T: Service<
+            HttpRequest<Incoming>,
+            Response = Response<SealedBody>,
+            Error = Infallible,
+            Future: Send,
+        > + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+struct Listening<T> {
     settings: GatewaySettings,
+    make: fn(&GatewaySettings) -> T,
     address: SocketAddr,
-    current: Arc<Mutex<Sealing>>,
+    current: Arc<Mutex<T>>,
     connections: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
 }
 
-impl Gateway for HyperGateway {
+impl<T: Sealing> Gateway for Listening<T> {
     fn address(&self) -> SocketAddr {
         self.address
     }
 
     fn restart(&self) {
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = sealing(&self.settings);
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = (self.make)(&self.settings);
     }
 
     fn connections(&self) -> usize {
@@ -106,16 +137,16 @@ impl Gateway for HyperGateway {
     }
 }
 
-impl Drop for HyperGateway {
+impl<T> Drop for Listening<T> {
     fn drop(&mut self) {
         self.accepting.abort();
     }
 }
 
-async fn accept(
+async fn accept<T: Sealing>(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    current: Arc<Mutex<Sealing>>,
+    current: Arc<Mutex<T>>,
     connections: Arc<AtomicUsize>,
 ) {
     // Whoever ends this ends the connections too.
@@ -138,16 +169,14 @@ async fn accept(
 }
 
 /// Each request meets the gateway of its time, also on a connection that is older.
-async fn serve<S>(stream: S, current: Arc<Mutex<Sealing>>)
+async fn serve<S, T>(stream: S, current: Arc<Mutex<T>>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: Sealing,
 {
     let service = service_fn(|request| {
-        let gateway = current
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        async move { gateway.call(request).await }
+        let gateway = current.lock().unwrap_or_else(PoisonError::into_inner);
+        gateway.call(request)
     });
     // A connection that breaks is what some tests want.
     let _ = auto::Builder::new(TokioExecutor::new())

@@ -15,6 +15,7 @@ mod line;
 mod model;
 mod settings;
 mod stand;
+pub mod tower;
 
 use std::time::Duration;
 

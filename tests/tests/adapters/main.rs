@@ -11,7 +11,7 @@ mod pace;
 mod streams;
 mod trust;
 
-use sealwire_tests::adapters::{Between, Combination, Wire, hyper};
+use sealwire_tests::adapters::{Between, Combination, Wire, hyper, tower};
 
 /// Names each of these scenarios as a test on `$on`, with an attribute.
 macro_rules! tests {
@@ -43,9 +43,16 @@ macro_rules! common {
             breaks: answer_cut_everywhere request_cut_everywhere reset_before_the_answer
                 reset_within_the_answer reset_after_the_answer lost_answer;
             trust: wrong_pin verifier keys_shown rotated_between rotated_during nothing_in_the_clear;
-            errors: refused configuration gateway_down too_late too_late_within;
+            errors: configuration gateway_down too_late too_late_within;
             load: a_thousand_at_once kept_alive;
         }
+    };
+}
+
+/// What only a gateway can do whose handlers know the protocol's codes; a router has statuses.
+macro_rules! codes {
+    ($on:expr) => {
+        tests! { $on; errors: refused; }
     };
 }
 
@@ -102,9 +109,15 @@ macro_rules! suite {
 }
 
 suite! {
-    hyper_h1: hyper::client => hyper::gateway, Wire::H1, [common futures http full_size];
-    hyper_h1_tls: hyper::client => hyper::gateway, Wire::H1Tls, [common futures tls https];
-    hyper_h2: hyper::client => hyper::gateway, Wire::H2, [common futures tls];
+    hyper_h1: hyper::client => hyper::gateway, Wire::H1, [common codes futures http full_size];
+    hyper_h1_tls: hyper::client => hyper::gateway, Wire::H1Tls, [common codes futures tls https];
+    hyper_h2: hyper::client => hyper::gateway, Wire::H2, [common codes futures tls];
+
+    hyper_axum_h1: hyper::client => tower::gateway, Wire::H1, [common futures http full_size];
+    hyper_axum_h2: hyper::client => tower::gateway, Wire::H2, [common futures tls];
+    layer_h1: tower::client => hyper::gateway, Wire::H1, [common codes futures http];
+    layer_axum_h1_tls: tower::client => tower::gateway, Wire::H1Tls, [common futures tls https];
+    layer_axum_h2: tower::client => tower::gateway, Wire::H2, [common futures tls];
 }
 
 /// What must work through a proxy that knows nothing of sealwire.
@@ -128,7 +141,7 @@ macro_rules! proxied {
                 limits: just_under_the_limits the_default_limit answer_over_the_limit;
                 pace: dribbled stuttering;
                 trust: rotated_between rotated_during nothing_in_the_clear;
-                errors: refused gateway_gone request_too_large_for_the_proxy;
+                errors: gateway_gone request_too_large_for_the_proxy;
                 load: many_at_once;
             }
         })*
@@ -136,6 +149,7 @@ macro_rules! proxied {
 }
 
 proxied! {
+    hyper_axum_nginx_h2: hyper::client => tower::gateway, Wire::H2, Between::Nginx, dropped_stream;
     hyper_nginx_h1: hyper::client => hyper::gateway, Wire::H1, Between::Nginx, dropped_stream;
     hyper_nginx_h1_tls: hyper::client => hyper::gateway, Wire::H1Tls, Between::Nginx, dropped_stream;
     hyper_nginx_h2: hyper::client => hyper::gateway, Wire::H2, Between::Nginx, dropped_stream;

@@ -18,7 +18,7 @@ use sealwire_core::replay::{MemoryReplayStore, ReplayStore};
 use sealwire_memlock::{SecureBytes, SecureMemory};
 
 pub(crate) use sealed::Sealed;
-pub(crate) use shared::Shared;
+pub(crate) use shared::{Asked, Shared, unless_it_panics};
 
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
@@ -52,6 +52,8 @@ pub type PieceStream = Pin<Box<dyn Stream<Item = Result<SecureBytes, ErrorCode>>
 pub enum ReplyBody {
     /// All of it: padded as one.
     Whole(SecureBytes),
+    /// Piece by piece, and padded as one: for what has a length from the start. Little pieces wait for the next.
+    Sized(PieceStream),
     /// Piece by piece: in frames of one size, so that the lengths of tokens do not show.
     Stream(PieceStream),
 }
@@ -92,6 +94,7 @@ impl fmt::Debug for ReplyBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Whole(_) => "Whole([REDACTED])",
+            Self::Sized(_) => "Sized(..)",
             Self::Stream(_) => "Stream(..)",
         })
     }

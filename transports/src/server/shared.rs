@@ -1,10 +1,14 @@
 //! The gateway behind every adapter's: keys, replay protection, and the order of things.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use getrandom::SysRng;
-use sealwire_core::exchange::{ServerContext, ServerEvent, ServerExchange, ServerOptions};
+use sealwire_core::exchange::{
+    ReceivedRequest, ServerContext, ServerEvent, ServerExchange, ServerOptions,
+};
 use sealwire_core::head::{
     Direction, EXCHANGE_ID_LEN, HeadersBuilder, MemoryProtection, RequestHead, ResponseHead,
 };
@@ -14,7 +18,7 @@ use sealwire_core::replay::ReplayStore;
 use sealwire_core::{Error as CoreError, ErrorCode, UnixTime};
 use sealwire_memlock::SecureMemory;
 
-use super::runs::Runs;
+use super::runs::{Run, Runs};
 use super::sealed::Sealed;
 use super::{GatewayConfig, Handler, Reply, ReplyBody, lock};
 use crate::clock::unix_now;
@@ -39,6 +43,18 @@ pub(crate) struct Shared<H> {
 }
 
 impl<H: Handler> Shared<H> {
+    /// Runs the handler if the request is whole, and gets the answer ready. `event` is the exchange's last.
+    pub(crate) async fn answer(
+        &self,
+        exchange: ServerExchange,
+        event: Option<ServerEvent>,
+    ) -> Result<Sealed, CoreError> {
+        self.answer_by(exchange, event, |request| self.handler.handle(request))
+            .await
+    }
+}
+
+impl<H> Shared<H> {
     pub(crate) fn new(config: GatewayConfig, keys: KeyRing, handler: H) -> Result<Self, Error> {
         let this = Self {
             handler,
@@ -60,6 +76,10 @@ impl<H: Handler> Shared<H> {
         Ok(keys.rotate(now, &mut SysRng)?)
     }
 
+    pub(crate) const fn memory(&self) -> &SecureMemory {
+        &self.memory
+    }
+
     fn keys(&self) -> RwLockReadGuard<'_, KeyRing> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -68,66 +88,101 @@ impl<H: Handler> Shared<H> {
         self.keys().key_set()
     }
 
+    /// An exchange that gives a request out once it is whole (ORDER-2).
     pub(crate) fn exchange(&self) -> Result<ServerExchange, CoreError> {
-        ServerExchange::new(&self.memory, self.options, &mut SysRng)
+        self.exchange_as(false)
     }
 
-    /// Feeds `input`, all of it, to the exchange.
-    pub(crate) fn handle_input(&self, exchange: &mut ServerExchange, mut input: &[u8]) {
-        loop {
-            let keys = self.keys();
-            let mut replay = lock(&self.replay);
-            let consumed = exchange.handle_input(
-                input,
-                &mut ServerContext {
-                    now: unix_now(),
-                    keys: &*keys,
-                    replay: replay.as_mut(),
-                },
-            );
-            drop((keys, replay));
-            input = &input[consumed..];
-            // Over HTTP the request is whole at its end, so what comes earlier is a refusal, or a wish to stop.
-            if let Some(event) = exchange.poll_event() {
-                log::debug!("request not served: {event:?}");
-            } else if consumed == 0 {
-                return;
-            }
-        }
+    /// An exchange that gives a request out as it arrives, if that is wanted.
+    pub(crate) fn exchange_as(&self, stream_requests: bool) -> Result<ServerExchange, CoreError> {
+        let options = ServerOptions {
+            stream_requests,
+            ..self.options
+        };
+        ServerExchange::new(&self.memory, options, &mut SysRng)
     }
 
-    /// Runs the handler if the request is whole, and gets the answer ready.
-    pub(crate) async fn answer(&self, mut exchange: ServerExchange) -> Result<Sealed, CoreError> {
-        let event = exchange.poll_event();
+    /// Feeds the exchange up to its next event, and says how much it took. It wants no more when it took nothing.
+    pub(crate) fn feed(
+        &self,
+        exchange: &mut ServerExchange,
+        input: &[u8],
+    ) -> (usize, Option<ServerEvent>) {
+        let keys = self.keys();
+        let mut replay = lock(&self.replay);
+        let consumed = exchange.handle_input(
+            input,
+            &mut ServerContext {
+                now: unix_now(),
+                keys: &*keys,
+                replay: replay.as_mut(),
+            },
+        );
+        (consumed, exchange.poll_event())
+    }
+
+    /// Has the request answered by `handle` if it is whole, and gets the answer ready. `event` is the exchange's last.
+    pub(crate) async fn answer_by<T>(
+        &self,
+        mut exchange: ServerExchange,
+        event: Option<ServerEvent>,
+        handle: impl FnOnce(ReceivedRequest) -> T,
+    ) -> Result<Sealed, CoreError>
+    where
+        T: Future<Output = Result<Reply, ErrorCode>>,
+    {
         let request = match event {
             Some(ServerEvent::Request) => exchange.take_request(),
             _ => None,
         };
         let Some(request) = request else {
-            // Refused, and its answer is in the exchange already; or stopped by the client.
-            if event == Some(ServerEvent::Cancelled) {
-                exchange.fail(ErrorCode::Cancelled, unix_now())?;
-            }
-            return Ok(Sealed::over(exchange));
+            return self.refused(exchange, event);
         };
         let asked = Asked::from(&request.head());
-        let code = match self.runs.begin(&request.head()) {
-            Ok(mut run) => {
-                let result = self.handler.handle(request).await;
-                if is_retryable(&result) {
-                    run.failed();
+        let run = self.begin(&request.head());
+        let result = match run {
+            Ok(_) => unless_it_panics(async { handle(request).await }).await,
+            Err(code) => Err(code),
+        };
+        self.finish(exchange, &asked, run.ok(), result)
+    }
+
+    /// The answer to what was refused, which is in the exchange already; or stopped by the client.
+    pub(crate) fn refused(
+        &self,
+        mut exchange: ServerExchange,
+        event: Option<ServerEvent>,
+    ) -> Result<Sealed, CoreError> {
+        if event == Some(ServerEvent::Cancelled) {
+            exchange.fail(ErrorCode::Cancelled, unix_now())?;
+        }
+        Ok(Sealed::over(exchange))
+    }
+
+    /// Whether the request may run (REPLAY-6).
+    pub(crate) fn begin(&self, head: &RequestHead<'_>) -> Result<Run, ErrorCode> {
+        self.runs.begin(head)
+    }
+
+    /// Gets the answer to a whole request ready.
+    pub(crate) fn finish(
+        &self,
+        mut exchange: ServerExchange,
+        asked: &Asked,
+        mut run: Option<Run>,
+        result: Result<Reply, ErrorCode>,
+    ) -> Result<Sealed, CoreError> {
+        if let Some(run) = run.as_mut().filter(|_| is_retryable(&result)) {
+            run.failed();
+        }
+        let code = match result {
+            Ok(reply) => match self.respond(&mut exchange, asked, &reply) {
+                Ok(()) => return Ok(Sealed::new(exchange, reply.body, run)),
+                Err(error) => {
+                    log::warn!("the handler's reply cannot be sent: {error}");
+                    ErrorCode::Internal
                 }
-                match result {
-                    Ok(reply) => match self.respond(&mut exchange, &asked, &reply) {
-                        Ok(()) => return Ok(Sealed::new(exchange, reply.body, run)),
-                        Err(error) => {
-                            log::warn!("the handler's reply cannot be sent: {error}");
-                            ErrorCode::Internal
-                        }
-                    },
-                    Err(code) => code,
-                }
-            }
+            },
             Err(code) => code,
         };
         exchange.fail(code, unix_now())?;
@@ -165,7 +220,7 @@ impl<H: Handler> Shared<H> {
         head.headers = headers.finish();
         let padding = match reply.body {
             _ if request.padding == Some(false) => Padding::None,
-            ReplyBody::Whole(_) => Padding::Padme,
+            ReplyBody::Whole(_) | ReplyBody::Sized(_) => Padding::Padme,
             ReplyBody::Stream(_) => Padding::Uniform {
                 frame: STREAM_FRAME,
             },
@@ -175,7 +230,7 @@ impl<H: Handler> Shared<H> {
 }
 
 /// What of the request's head the response needs.
-struct Asked {
+pub(crate) struct Asked {
     exchange_id: [u8; EXCHANGE_ID_LEN],
     padding: Option<bool>,
 }
@@ -187,6 +242,17 @@ impl From<&RequestHead<'_>> for Asked {
             padding: head.padding,
         }
     }
+}
+
+/// A handler that panics has failed; other exchanges on its connection go on, and its client is told (ERROR(internal)).
+pub(crate) async fn unless_it_panics(
+    work: impl Future<Output = Result<Reply, ErrorCode>>,
+) -> Result<Reply, ErrorCode> {
+    let result = AssertUnwindSafe(work).catch_unwind().await;
+    result.unwrap_or_else(|_| {
+        log::error!("a handler panicked");
+        Err(ErrorCode::Internal)
+    })
 }
 
 /// Whether a client may try again after this (spec section 8.1).
