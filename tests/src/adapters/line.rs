@@ -44,6 +44,7 @@ pub struct Direction(Mutex<State>);
 struct State {
     pace: Pace,
     trap: Option<(usize, Trap)>,
+    is_lasting: bool,
     passed: usize,
     record: Option<Vec<u8>>,
 }
@@ -64,13 +65,20 @@ impl Direction {
         let mut state = self.state();
         state.passed = 0;
         state.trap = Some((after, trap));
+        state.is_lasting = false;
     }
 
-    /// Takes the trap away; false if it has happened. Bytes are counted anew.
-    pub fn disarm(&self) -> bool {
+    /// The same again and again: after as many bytes on the next connection too, until [`disarm`](Self::disarm).
+    pub fn set_lasting_trap(&self, after: usize, trap: Trap) {
+        self.set_trap(after, trap);
+        self.state().is_lasting = true;
+    }
+
+    /// Takes the trap away. Bytes are counted anew.
+    pub fn disarm(&self) {
         let mut state = self.state();
         state.passed = 0;
-        state.trap.take().is_some()
+        state.trap = None;
     }
 
     /// Bytes let through since they were last counted anew.
@@ -100,10 +108,14 @@ impl Direction {
                 .trap
                 .take_if(|(after, _)| *after <= passed + bytes.len())
                 .map(|(after, trap)| (after - passed, trap));
-            state.passed += match trap {
-                Some((after, Trap::Close | Trap::Reset)) => after,
-                _ => bytes.len(),
-            };
+            match trap {
+                Some((after, trap)) if state.is_lasting => {
+                    state.trap = Some((state.passed + after, trap));
+                    state.passed = 0;
+                }
+                Some((after, Trap::Close | Trap::Reset)) => state.passed += after,
+                _ => state.passed += bytes.len(),
+            }
             (state.pace, trap)
         };
         let Some((after, trap)) = trap else {

@@ -207,11 +207,10 @@ pub(crate) fn every_status(on: Combination) {
     }
 }
 
+type Failure = fn() -> Result<Reply, ErrorCode>;
+
 /// Fails this often before it answers, and counts.
-fn failing_first(
-    failures: usize,
-    failure: fn() -> Result<Reply, ErrorCode>,
-) -> (Model, Arc<AtomicUsize>) {
+fn failing_first(failures: usize, failure: Failure) -> (Model, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let model = model(
@@ -224,7 +223,7 @@ fn failing_first(
 }
 
 pub(crate) fn tried_again(on: Combination) {
-    let failures: [fn() -> Result<Reply, ErrorCode>; 6] = [
+    let failures: [Failure; 6] = [
         || Ok(json(429, b"{}")),
         || Ok(json(500, b"{}")),
         || Ok(json(503, b"{}")),
@@ -242,7 +241,7 @@ pub(crate) fn tried_again(on: Combination) {
 }
 
 pub(crate) fn not_tried_again(on: Combination) {
-    let failures: [(fn() -> Result<Reply, ErrorCode>, ErrorKind); 3] = [
+    let failures: [(Failure, ErrorKind); 3] = [
         (|| Ok(json(400, b"{}")), ErrorKind::InvalidRequest),
         (|| Ok(json(501, b"{}")), ErrorKind::Server),
         (|| Err(ErrorCode::Forbidden), ErrorKind::Forbidden),
@@ -325,7 +324,7 @@ pub(crate) fn one_run_for_one_key(on: Combination) {
 /// A gateway need not be at the root of its host (HTTP-1).
 pub(crate) fn under_a_path(on: Combination) {
     let stand = Stand::with(on, whole_model(), |settings| {
-        settings.base_path = "/ai/sealed".into()
+        settings.base_path = "/ai/sealed".into();
     });
     let client = stand.client_with(|settings| settings.url += "/ai/sealed/");
     assert_eq!(

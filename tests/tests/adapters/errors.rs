@@ -224,7 +224,7 @@ pub(crate) fn gateway_gone(on: Combination) {
 pub(crate) fn request_too_large_for_the_proxy(on: Combination) {
     // nginx is told of this limit. haproxy has none, so there it is the gateway's, and the client knows it.
     let stand = Stand::with(on, whole(), |settings| {
-        settings.record.max_request = 100_000
+        settings.record.max_request = 100_000;
     });
     let client = stand.client_with(|settings| settings.retry = quick(0));
     client

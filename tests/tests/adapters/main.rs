@@ -44,7 +44,7 @@ macro_rules! common {
                 reset_within_the_answer reset_after_the_answer lost_answer;
             trust: wrong_pin verifier keys_shown rotated_between rotated_during nothing_in_the_clear;
             errors: configuration gateway_down too_late too_late_within;
-            load: a_thousand_at_once kept_alive;
+            load: a_thousand_at_once;
         }
     };
 }
@@ -60,6 +60,20 @@ macro_rules! codes {
 macro_rules! futures {
     ($on:expr) => {
         tests! { $on; streams: dropped_future; }
+    };
+}
+
+/// What only a pool that others keep has.
+macro_rules! pool {
+    ($on:expr) => {
+        tests! { $on; load: kept_alive; }
+    };
+}
+
+/// What a pool of ours has.
+macro_rules! own_pool {
+    ($on:expr) => {
+        tests! { $on; load: one_connection; }
     };
 }
 
@@ -109,15 +123,15 @@ macro_rules! suite {
 }
 
 suite! {
-    hyper_h1: hyper::client => hyper::gateway, Wire::H1, [common codes futures http full_size];
-    hyper_h1_tls: hyper::client => hyper::gateway, Wire::H1Tls, [common codes futures tls https];
-    hyper_h2: hyper::client => hyper::gateway, Wire::H2, [common codes futures tls];
+    hyper_h1: hyper::client => hyper::gateway, Wire::H1, [common codes futures pool http full_size];
+    hyper_h1_tls: hyper::client => hyper::gateway, Wire::H1Tls, [common codes futures pool tls https];
+    hyper_h2: hyper::client => hyper::gateway, Wire::H2, [common codes futures pool tls];
 
-    hyper_axum_h1: hyper::client => tower::gateway, Wire::H1, [common futures http full_size];
-    hyper_axum_h2: hyper::client => tower::gateway, Wire::H2, [common futures tls];
-    layer_h1: tower::client => hyper::gateway, Wire::H1, [common codes futures http];
-    layer_axum_h1_tls: tower::client => tower::gateway, Wire::H1Tls, [common futures tls https];
-    layer_axum_h2: tower::client => tower::gateway, Wire::H2, [common futures tls];
+    hyper_axum_h1: hyper::client => tower::gateway, Wire::H1, [common futures pool http full_size];
+    hyper_axum_h2: hyper::client => tower::gateway, Wire::H2, [common futures pool tls];
+    layer_h1: tower::client => hyper::gateway, Wire::H1, [common codes futures pool http];
+    layer_axum_h1_tls: tower::client => tower::gateway, Wire::H1Tls, [common futures pool tls https];
+    layer_axum_h2: tower::client => tower::gateway, Wire::H2, [common futures pool tls];
 }
 
 /// What must work through a proxy that knows nothing of sealwire.
