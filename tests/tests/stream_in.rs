@@ -45,7 +45,7 @@ fn feed(
     given: &mut Vec<u8>,
 ) -> Vec<ServerEvent> {
     let mut events = Vec::new();
-    for part in wire.chunks(500) {
+    for part in wire.chunks(20) {
         let news = world.feed_server(server, part);
         if news.contains(&ServerEvent::Data) {
             given.extend_from_slice(server.take_data().expect("given out").expose());

@@ -1,6 +1,7 @@
-//! The gateway's end of an exchange.
+//! The gateway's end of an exchange: the request. Its response is in [`response`].
 
 mod refusal;
+mod response;
 
 use aes_gcm::Aes256Gcm;
 use rand_core::TryCryptoRng;
@@ -13,18 +14,14 @@ use super::outgoing::{Outgoing, Queue};
 use super::received::{ReceivedRequest, ServerContext, ServerEvent, ServerOptions};
 use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
 use crate::frame::{FrameHeader, FrameType, RESPONSE_NONCE_LEN, VERSION};
-use crate::head::{RequestHead, ResponseHead};
+use crate::head::RequestHead;
 use crate::keys::KeySet;
-use crate::padding::Padding;
-use crate::record::{OpenHeader, Opener, Sealer};
+use crate::record::{OpenHeader, Opener};
 use crate::replay::{Admission, WINDOW};
 use crate::schedule::{KEY_BLOCK_LEN, KeyBlock};
 use crate::state::{ServerState, next, server_table};
 use crate::suite::RecordAead;
 use crate::time::UnixTime;
-
-/// `send_data` takes nothing more while this much ciphertext waits to leave.
-const QUEUE_LIMIT: usize = 64 * 1024;
 
 /// One request and its response, from the gateway's side. See the [module](super) for the grammar.
 pub struct ServerExchange<A = Aes256Gcm> {
@@ -117,6 +114,14 @@ impl<A: RecordAead> ServerExchange<A> {
     /// its end. Otherwise the stream is closed, once what [`poll_transmit`](Self::poll_transmit) gives is sent.
     pub fn can_continue(&self) -> bool {
         self.is_finished() && !self.broken
+    }
+
+    /// Bytes of memory that the exchange holds for what has arrived and for what waits to leave: bounded by the limits, and twice
+    /// that where a buffer has just grown.
+    pub fn buffered(&self) -> usize {
+        let request = self.body.capacity() + self.head.as_ref().map_or(0, SecureBytes::capacity);
+        let response = self.sending.as_ref().map_or(0, Outgoing::buffered);
+        self.incoming.buffered() + request + response + self.queue.capacity()
     }
 
     /// Takes bytes from the client and says how many; 0 while an event waits, or when the rest belongs to the next exchange.
@@ -409,120 +414,6 @@ impl<A: RecordAead> ServerExchange<A> {
     fn take_content(&mut self) -> Option<SecureBytes> {
         let empty = self.memory.with_capacity(0).ok()?;
         Some(core::mem::replace(&mut self.body, empty))
-    }
-
-    /// Begins the response.
-    ///
-    /// # Errors
-    /// [`Misuse::State`] if there is no request to answer; [`Misuse`] for a head that cannot be sent; [`Environment`].
-    pub fn respond(&mut self, head: &ResponseHead<'_>, padding: Padding) -> Result<(), Error> {
-        if !self.is_request_whole() {
-            return Err(Misuse::State("no request waits for a response").into());
-        }
-        let outgoing = self.accept(padding)?;
-        let begun = outgoing.head(|out| head.encode(out));
-        self.state = ServerState::Responding;
-        begun
-    }
-
-    /// Queues ACCEPT and moves the keys on to the response.
-    fn accept(&mut self, padding: Padding) -> Result<&mut Outgoing<A>, Error> {
-        let opener = self
-            .opener
-            .take()
-            .ok_or(Misuse::State("the response has begun"))?;
-        let mut keys = opener.into_keys();
-        keys.start_response(self.enc_digest.clone(), &self.response_nonce);
-        let nonce = self.response_nonce;
-        self.push_clear(FrameType::Accept, &nonce)?;
-        let queue = core::mem::take(&mut self.queue);
-        let outgoing = Outgoing::new(
-            Sealer::new(keys),
-            &self.memory,
-            padding,
-            self.response_frame_limit,
-            queue,
-        )?;
-        Ok(self.sending.insert(outgoing))
-    }
-
-    /// Seals body bytes and says how many it took: fewer than given while too much waits to be transmitted. With uniform padding
-    /// each call begins a frame of its own.
-    ///
-    /// # Errors
-    /// [`Misuse::State`] before [`respond`](Self::respond) or after the end; [`Environment`].
-    pub fn send_data(&mut self, content: &[u8]) -> Result<usize, Error> {
-        let outgoing = self.open_response()?;
-        let mut taken = 0;
-        while taken < content.len() && outgoing.queue().len() < QUEUE_LIMIT {
-            taken += outgoing.data(&content[taken..])?;
-        }
-        Ok(taken)
-    }
-
-    /// Ends the response: it was whole.
-    ///
-    /// # Errors
-    /// As [`send_data`](Self::send_data).
-    pub fn finish(&mut self) -> Result<(), Error> {
-        self.open_response()?.last(FrameType::End, &[])?;
-        self.response_ended = true;
-        self.state = ServerState::Done;
-        Ok(())
-    }
-
-    fn open_response(&mut self) -> Result<&mut Outgoing<A>, Error> {
-        match &mut self.sending {
-            Some(outgoing) if !self.response_ended => Ok(outgoing),
-            _ => Err(Misuse::State("no response is under way").into()),
-        }
-    }
-
-    /// Ends the exchange with an error, before the response or in the middle of it.
-    ///
-    /// # Errors
-    /// [`Misuse::State`] if there is no request or its response has ended; [`Environment`].
-    pub fn fail(&mut self, code: ErrorCode, now: UnixTime) -> Result<(), Error> {
-        if self.response_ended
-            || !matches!(self.state, ServerState::Handling | ServerState::Responding)
-        {
-            return Err(Misuse::State("no request waits for an answer").into());
-        }
-        self.send_error(code, now)?;
-        self.response_ended = true;
-        self.state = ServerState::Done;
-        Ok(())
-    }
-
-    fn send_error(&mut self, code: ErrorCode, now: UnixTime) -> Result<(), Error> {
-        let mut content = [0; 9];
-        content[0] = code.to_u8();
-        content[1..].copy_from_slice(&now.as_millis().to_be_bytes());
-        let content = if code == ErrorCode::Time {
-            &content[..]
-        } else {
-            &content[..1]
-        };
-        let outgoing = match &mut self.sending {
-            Some(outgoing) => outgoing,
-            None => self.accept(Padding::Padme)?,
-        };
-        outgoing.last(FrameType::Error, content)
-    }
-
-    /// Writes the next bytes to send into `out` and says how many; 0 when there are none.
-    pub fn poll_transmit(&mut self, out: &mut [u8]) -> usize {
-        match &mut self.sending {
-            Some(outgoing) => outgoing.queue().transmit(out),
-            None => self.queue.transmit(out),
-        }
-    }
-
-    /// Bytes that [`poll_transmit`](Self::poll_transmit) would give now.
-    pub fn pending_transmit(&self) -> usize {
-        self.sending
-            .as_ref()
-            .map_or(self.queue.len(), Outgoing::queued)
     }
 }
 
