@@ -94,11 +94,15 @@ impl Client {
 
     /// Answers a session that asks whether it may trust the gateway.
     pub(crate) fn judge(&self, session: &mut ClientSession) {
+        let now = self.clock.now();
         let verifier = self.config.verifier.as_ref();
-        let trusted = session
-            .key_set()
-            .is_some_and(|set| verifier.is_some_and(|verifier| verifier(set)));
-        session.judge(self.clock.now(), trusted);
+        // Without a record that can be used there is nothing to trust; the session finds out by itself.
+        let trusted = match (verifier, session.key_set(), session.candidate(now)) {
+            (Some(verifier), Some(set), Some(record)) => verifier(set, record),
+            (Some(_), Some(_), None) => true,
+            _ => false,
+        };
+        session.judge(now, trusted);
     }
 }
 

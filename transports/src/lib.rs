@@ -38,13 +38,16 @@
 //! # }
 //! ```
 //!
-//! A gateway is a hyper service around a handler: see `hyper::Gateway`.
+//! What stands on either side already can stay: `hyper::SealLayer` is a tower layer that seals plain `http::Request`s on
+//! their way through a hyper client (or reqwest, or any other service of HTTP), and `hyper::GatewayLayer` is one that opens
+//! them in front of an axum router and seals its answers. A gateway without a router is `hyper::Gateway`, a hyper service
+//! around a handler. Each has a whole program in `examples/`.
 //!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `hyper` | no | client and gateway over HTTP/1.1 and HTTP/2, TLS by rustls |
+//! | `hyper` | no | client and gateway over HTTP/1.1 and HTTP/2, tower layers for both, TLS by rustls |
 //!
 //! Without an adapter there is only [`core`], the protocol. The minimum supported Rust version is 1.95.
 #![forbid(unsafe_code)]

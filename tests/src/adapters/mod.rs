@@ -28,7 +28,7 @@ pub use model::{
     Asked, CHAT, Feed, Gate, Gone, Model, apart, delta, event_stream, fed, json, model, printed,
     text, whole,
 };
-pub use settings::{Gateway, GatewaySettings, Settings, Verifier, quick};
+pub use settings::{EvidenceVerifier, Gateway, GatewaySettings, Settings, Verifier, quick};
 pub use stand::{Between, Combination, Stand, Wire};
 
 /// How long a test waits for what must come.

@@ -9,7 +9,7 @@ use sealwire::ClientBuilder;
 use sealwire::core::Suite;
 use sealwire::core::exchange::{ClientOptions, ServerOptions};
 use sealwire::core::head::Tier;
-use sealwire::core::keys::{Identity, KeyRing, KeySet, Pin, RecordLimits};
+use sealwire::core::keys::{Identity, KeyRing, KeySet, Pin, RecordLimits, SignedRecord};
 use sealwire::core::session::{RetryPolicy, Timeouts};
 use sealwire::memlock::SecureArray;
 use sealwire::server::GatewayConfig;
@@ -18,6 +18,9 @@ use super::{GUARD, MEMORY, Model};
 
 /// Judges a gateway's identity.
 pub type Verifier = Arc<dyn Fn(&KeySet) -> bool + Send + Sync>;
+
+/// Judges each key of a gateway by its evidence.
+pub type EvidenceVerifier = Arc<dyn Fn(&KeySet, &SignedRecord) -> bool + Send + Sync>;
 
 /// How a client is set up.
 #[derive(Clone)]
@@ -28,6 +31,8 @@ pub struct Settings {
     pub pin: Pin,
     /// In place of the pin, judges identities.
     pub verifier: Option<Verifier>,
+    /// In place of both, judges each key.
+    pub evidence_verifier: Option<EvidenceVerifier>,
     /// The API key.
     pub api_key: String,
     /// TLS that trusts the gateway's certificate; the platform's without.
@@ -50,6 +55,7 @@ impl Settings {
             url,
             pin,
             verifier: None,
+            evidence_verifier: None,
             api_key: "sk-marker".into(),
             tls,
             suite: Suite::default(),
@@ -76,6 +82,9 @@ impl Settings {
             .options(self.options);
         if let Some(tier) = self.tier {
             builder = builder.security_tier(tier);
+        }
+        if let Some(verifier) = self.evidence_verifier.clone() {
+            return builder.evidence_verifier(move |set, record| verifier(set, record));
         }
         match self.verifier.clone() {
             Some(verifier) => builder.verifier(move |set| verifier(set)),

@@ -42,7 +42,7 @@ macro_rules! common {
             pace: dribbled stuttering split_everywhere;
             breaks: answer_cut_everywhere request_cut_everywhere reset_before_the_answer
                 reset_within_the_answer reset_after_the_answer lost_answer;
-            trust: wrong_pin verifier keys_shown rotated_between rotated_during nothing_in_the_clear;
+            trust: wrong_pin verifier evidence_of_each_key keys_shown rotated_between rotated_during nothing_in_the_clear;
             errors: configuration gateway_down too_late too_late_within;
             load: a_thousand_at_once;
         }

@@ -1,7 +1,7 @@
 //! Whom a client trusts, keys that change, and what an onlooker sees.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use sealwire::ErrorKind;
 use sealwire::core::keys::Pin;
@@ -48,6 +48,35 @@ pub(crate) fn verifier(on: Combination) {
     let error = client.create(&chat()).expect_err("not trusted");
     let found = SessionError::Untrusted { found: pin };
     assert_eq!(error.session(), Some(&found));
+}
+
+/// TRUST-4: the gateway's records have no evidence, and its next one is another record.
+pub(crate) fn evidence_of_each_key(on: Combination) {
+    let line = Line::new();
+    let stand = Stand::new(on, whole()).behind(&line);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let records = seen.clone();
+    let client = stand.client_with(|settings| {
+        settings.evidence_verifier = Some(Arc::new(move |set, record| {
+            assert!(set.records().contains(record));
+            records.lock().expect("no panic").push(record.hash());
+            record.evidence.is_none()
+        }));
+    });
+    for _ in 0..2 {
+        client.create(&chat()).expect("trusted");
+        client.create(&chat()).expect("a key that is known");
+        stand.gateway().restart();
+        line.hang_up();
+    }
+    let seen = seen.lock().expect("no panic").clone();
+    assert!(seen.len() == 2 && seen[0] != seen[1], "{seen:?}");
+
+    let client = stand.client_with(|settings| {
+        settings.evidence_verifier = Some(Arc::new(|_, record| record.evidence.is_some()));
+    });
+    let error = client.create(&chat()).expect_err("no evidence");
+    assert_eq!(error.kind(), ErrorKind::Security);
 }
 
 pub(crate) fn keys_shown(on: Combination) {
