@@ -10,44 +10,17 @@ use rand_core::TryCryptoRng;
 use sealwire_memlock::SecureMemory;
 
 use super::error::{Failure, SessionError};
+use super::keys::KeysFetch;
 use super::policy::{GatewayState, SessionConfig, Trust};
+use super::raw::Abandoned;
+use super::step::{SessionEvent, Step};
 use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
 use crate::exchange::{ClientEvent, ClientExchange, Request};
-use crate::head::ResponseHead;
 use crate::keys::{GatewayKey, KeySet};
-use crate::record::Complete;
 use crate::suite::RecordAead;
 use crate::time::{Now, UnixTime};
 
-/// What an adapter does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Step {
-    /// Fetch the key set.
-    FetchKeys,
-    /// Judge the identity in [`ClientSession::key_set`].
-    Judge,
-    /// Open a connection or request of its own, send what [`ClientSession::poll_transmit`] gives, feed what comes back.
-    Send,
-    /// Sleep until the monotonic clock shows this.
-    Wait(Duration),
-    /// The answer is whole, and everything of it has been given out.
-    Done,
-}
-
-/// What an answer brings.
-#[derive(Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SessionEvent<'a> {
-    /// The head: from here on there is no retry.
-    Head(ResponseHead<'a>),
-    /// The next bytes of the body.
-    Data(&'a [u8]),
-    /// The answer is whole.
-    Complete(Complete),
-}
-
-enum Phase<A> {
+pub(super) enum Phase<A> {
     /// The request waits to be sealed.
     Idle(Request),
     FetchKeys(Request),
@@ -60,8 +33,8 @@ enum Phase<A> {
 
 /// A request on its way to an answer. See the [module](super).
 pub struct ClientSession<A = Aes256Gcm> {
-    phase: Phase<A>,
-    config: SessionConfig,
+    pub(super) phase: Phase<A>,
+    pub(super) config: SessionConfig,
     memory: SecureMemory,
     gateway: GatewayState,
     started: Duration,
@@ -70,7 +43,13 @@ pub struct ClientSession<A = Aes256Gcm> {
     attempt: u32,
     refetched: bool,
     resealed: bool,
-    head_shown: bool,
+    pub(super) head_shown: bool,
+    /// The key set on its way, on a raw stream.
+    keys: KeysFetch,
+    /// A try whose answer is read to its end and thrown away, on a raw stream.
+    pub(super) abandoned: Option<Abandoned>,
+    /// Whether the raw stream of the last try stands where another exchange may begin.
+    pub(super) in_step: bool,
 }
 
 impl ClientSession {
@@ -106,6 +85,9 @@ impl<A: RecordAead> ClientSession<A> {
             refetched: false,
             resealed: false,
             head_shown: false,
+            keys: KeysFetch::default(),
+            abandoned: None,
+            in_step: false,
         }
     }
 
@@ -149,11 +131,13 @@ impl<A: RecordAead> ClientSession<A> {
             self.config.timeouts.connect,
             "a connection to the gateway",
         );
+        self.in_step = false;
         let unix = self.gateway.unix(now);
         let usable = |key: &&GatewayKey| {
             key.suite == self.config.suite && (!unix.is_known() || unix < key.not_after)
         };
         let Some(key) = self.gateway.key.as_ref().filter(usable) else {
+            self.keys = KeysFetch::default();
             return Phase::FetchKeys(request);
         };
         if request.idempotency_key.is_none() {
@@ -237,6 +221,7 @@ impl<A: RecordAead> ClientSession<A> {
     pub fn poll_transmit(&mut self, out: &mut [u8]) -> Result<usize, Error> {
         match &mut self.phase {
             Phase::Send(exchange) => exchange.poll_transmit(out),
+            Phase::FetchKeys(_) if self.config.is_raw() => Ok(self.keys.transmit(out)),
             _ => Ok(0),
         }
     }
@@ -276,15 +261,25 @@ impl<A: RecordAead> ClientSession<A> {
         input: &[u8],
         rng: &mut R,
     ) -> usize {
-        let Phase::Send(exchange) = &mut self.phase else {
-            return 0;
-        };
-        match exchange.handle_input(input) {
-            Ok(consumed) => consumed,
-            Err(error) => {
-                self.fail(now, error.into(), false, None, rng);
-                0
+        match &mut self.phase {
+            Phase::Send(exchange) => match exchange.handle_input(input) {
+                Ok(consumed) => consumed,
+                Err(error) => {
+                    self.fail(now, error.into(), false, None, rng);
+                    0
+                }
+            },
+            Phase::FetchKeys(_) if self.config.is_raw() => {
+                let (consumed, set) = self.keys.handle_input(input);
+                self.in_step = matches!(set, Some(Ok(_)));
+                match set {
+                    Some(Ok(set)) => self.handle_key_set(now, set),
+                    Some(Err(error)) => self.handle_key_error(error),
+                    None => {}
+                }
+                consumed
             }
+            _ => 0,
         }
     }
 
@@ -304,6 +299,10 @@ impl<A: RecordAead> ClientSession<A> {
             },
             Refused(ErrorCode, Option<UnixTime>),
             Rejected(RejectCode),
+        }
+        if self.abandoned.is_some() {
+            self.discard(now, rng);
+            return None;
         }
         let attempts_left = self.attempt < self.config.retry.max_retries;
         let Phase::Send(exchange) = &mut self.phase else {
@@ -328,23 +327,29 @@ impl<A: RecordAead> ClientSession<A> {
                 status,
                 retry_after,
             } => {
-                self.fail(
-                    now,
-                    SessionError::Intermediary {
-                        status,
-                        retry_after,
-                    },
-                    true,
+                let error = SessionError::Intermediary {
+                    status,
                     retry_after,
-                    rng,
-                );
+                };
+                if self.config.is_raw() {
+                    self.abandoned = Some(Abandoned {
+                        error,
+                        retry: true,
+                        retry_after,
+                    });
+                    self.discard(now, rng);
+                } else {
+                    self.fail(now, error, true, retry_after, rng);
+                }
                 None
             }
             Verdict::Refused(code, gateway_time) => {
+                self.in_step = true;
                 self.handle_refusal(now, code, gateway_time, rng);
                 None
             }
             Verdict::Rejected(code) => {
+                self.in_step = true;
                 self.handle_reject(now, code, rng);
                 None
             }
@@ -364,15 +369,25 @@ impl<A: RecordAead> ClientSession<A> {
         match exchange.poll_event()? {
             ClientEvent::Head(head) => Some(SessionEvent::Head(head)),
             ClientEvent::Data(data) => Some(SessionEvent::Data(data)),
-            ClientEvent::Complete(complete) => Some(SessionEvent::Complete(complete)),
+            ClientEvent::Complete(complete) => {
+                self.in_step = true;
+                Some(SessionEvent::Complete(complete))
+            }
             _ => None,
         }
     }
 
     /// The bytes of the reply have ended.
+    ///
+    /// On a raw stream, which goes on, this is also how the session is told that nothing more is wanted of it, once
+    /// [`SessionEvent::Complete`] was there.
     pub fn handle_eof<R: TryCryptoRng + ?Sized>(&mut self, now: Now, rng: &mut R) {
-        let Phase::Send(exchange) = &mut self.phase else {
-            return;
+        let exchange = match &mut self.phase {
+            Phase::Send(exchange) => exchange,
+            Phase::FetchKeys(_) if self.config.is_raw() => {
+                return self.handle_failure(now, Failure::Reset, rng);
+            }
+            _ => return,
         };
         match exchange.handle_eof() {
             Ok(()) => self.phase = Phase::Done,
@@ -495,15 +510,16 @@ impl<A: RecordAead> ClientSession<A> {
     }
 
     /// Back to the start with the same request, at once.
-    fn again(&mut self) {
+    pub(super) fn again(&mut self) {
         self.phase = match core::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Send(exchange) => Phase::Idle(exchange.into_request()),
+            Phase::FetchKeys(request) => Phase::Idle(request),
             other => other,
         };
     }
 
     /// Ends the session with `error`, or waits for another try if that is worth it and nothing has been shown.
-    fn fail<R: TryCryptoRng + ?Sized>(
+    pub(super) fn fail<R: TryCryptoRng + ?Sized>(
         &mut self,
         now: Now,
         error: SessionError,
@@ -511,6 +527,10 @@ impl<A: RecordAead> ClientSession<A> {
         retry_after: Option<u32>,
         rng: &mut R,
     ) {
+        // What goes wrong with an answer that is thrown away is of no interest: why it is, is.
+        if self.give_up(now, rng) {
+            return;
+        }
         let request = match core::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Send(exchange) => exchange.into_request(),
             Phase::FetchKeys(request)
