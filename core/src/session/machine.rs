@@ -408,7 +408,7 @@ impl<A: RecordAead> ClientSession<A> {
         self.fail(
             now,
             SessionError::Connection(failure),
-            failure != Failure::Tls,
+            !matches!(failure, Failure::Tls | Failure::Gone),
             None,
             rng,
         );

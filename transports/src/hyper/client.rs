@@ -153,7 +153,10 @@ impl SecureChatCompletion {
     /// # Errors
     /// Why it does not begin.
     pub async fn send(&self, request: Request) -> Result<AnswerStream, Error> {
-        let session = self.inner.client.session(request)?;
+        let session = self
+            .inner
+            .client
+            .session(request, self.inner.client.clock.now())?;
         let mut driver = Driver::new(self.inner.clone(), session);
         // The first event is the head, or the session would have ended.
         let Some(Event::Head(metadata)) = driver.next().await? else {
@@ -179,7 +182,10 @@ impl SecureChatCompletion {
     /// # Errors
     /// Why there are none.
     pub async fn fetch_keys(&self) -> Result<KeySet, Error> {
-        let session = self.inner.client.keys_session()?;
+        let session = self
+            .inner
+            .client
+            .keys_session(self.inner.client.clock.now())?;
         Driver::new(self.inner.clone(), session).key_set().await
     }
 }

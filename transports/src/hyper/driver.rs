@@ -69,7 +69,10 @@ impl Driver {
         loop {
             match self.step()? {
                 Step::FetchKeys => self.fetch_keys().await,
-                Step::Judge => self.inner.client.judge(&mut lock(&self.line).session),
+                Step::Judge => {
+                    let now = self.inner.client.clock.now();
+                    self.inner.client.judge(&mut lock(&self.line).session, now);
+                }
                 Step::Send if self.reply.is_none() => self.send().await?,
                 Step::Send => {
                     if let Some(event) = self.read().await? {

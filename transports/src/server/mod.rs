@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::stream::Stream;
+use futures_core::Stream;
 use sealwire_core::ErrorCode;
 use sealwire_core::exchange::{ReceivedRequest, ServerOptions};
 use sealwire_core::head::Tier;

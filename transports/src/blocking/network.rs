@@ -1,0 +1,188 @@
+//! TCP and TLS connections, kept for the next exchange where they may be.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io::{self, Read as _, Write as _};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use embedded_io::{ErrorType, Read, Write};
+use getrandom::SysRng;
+use rustls::ClientConfig;
+use sealwire_core::Now;
+
+use super::client::SecureChatCompletion;
+use super::link::{Link, OpenError, Ready, Transport};
+use super::socket::Socket;
+use super::tls::TlsSocket;
+use crate::address::Address;
+use crate::client::Client;
+use crate::clock::Clock;
+use crate::config::ClientBuilder;
+use crate::error::Error;
+use crate::pool::Pool;
+use crate::tls::{Tls, failure};
+
+/// What only this client can be told.
+#[derive(Debug, Default)]
+pub struct NetworkSettings {
+    tls: Option<ClientConfig>,
+}
+
+/// Opens connections to one gateway.
+pub struct Network {
+    address: Address,
+    tls: Option<Tls>,
+    idle: Pool<Connection>,
+    clock: Clock,
+}
+
+impl SecureChatCompletion<Network> {
+    /// Sets up a client of the gateway at `base_url`: `https://` or `http://` for HTTP/1.1, `tls://` or `tcp://` for a raw stream.
+    pub fn builder(base_url: impl Into<String>) -> ClientBuilder<NetworkSettings> {
+        ClientBuilder::new(base_url.into(), NetworkSettings::default())
+    }
+}
+
+impl ClientBuilder<NetworkSettings> {
+    /// TLS as given: other roots, client certificates. By default certificates are judged as the platform does.
+    pub fn tls(mut self, config: ClientConfig) -> Self {
+        self.transport.tls = Some(config);
+        self
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config), which says what to change.
+    pub fn build(self) -> Result<SecureChatCompletion, Error> {
+        let (config, address, settings) = self.check_address()?;
+        let transport = Network {
+            tls: Tls::new(&address, settings.tls)?,
+            address,
+            idle: Pool::new(),
+            clock: Clock::new(),
+        };
+        Ok(SecureChatCompletion {
+            client: Client::new(config),
+            transport,
+        })
+    }
+}
+
+impl Network {
+    fn connect(&self, timeout: Duration) -> io::Result<Connection> {
+        let now = Instant::now();
+        let deadline = now.checked_add(timeout).unwrap_or(now);
+        let socket = Socket::connect(&self.address.host, self.address.port, deadline)?;
+        Ok(match &self.tls {
+            None => Connection(Kind::Plain(socket)),
+            Some(tls) => {
+                let socket = TlsSocket::connect(socket, tls, deadline)?;
+                Connection(Kind::Tls(Box::new(socket)))
+            }
+        })
+    }
+}
+
+impl Transport for Network {
+    type Link = Connection;
+    type Random = SysRng;
+
+    fn open(&self, timeout: Duration) -> Result<(Connection, bool), OpenError> {
+        // Nothing is to be read from an idle connection but its end.
+        let is_alive = |idle: &mut Connection| {
+            matches!(idle.wait(false, Duration::ZERO), Ok(Ready::TimedOut)) || cfg!(not(unix))
+        };
+        if let Some(connection) = self.idle.take(is_alive) {
+            return Ok((connection, true));
+        }
+        match self.connect(timeout) {
+            Ok(connection) => Ok((connection, false)),
+            Err(error) => Err(OpenError {
+                failure: failure(&error),
+                source: Some(error.into()),
+            }),
+        }
+    }
+
+    fn put_back(&self, connection: Connection, fit: bool) {
+        if fit {
+            self.idle.put(connection);
+        }
+    }
+
+    fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    fn sleep_until(&self, monotonic: Duration) {
+        let instant = self.clock.instant(monotonic);
+        thread::sleep(instant.saturating_duration_since(Instant::now()));
+    }
+
+    fn with_random<T>(&self, f: impl FnOnce(&mut SysRng) -> T) -> T {
+        f(&mut SysRng)
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A connection to a gateway.
+pub struct Connection(Kind);
+
+enum Kind {
+    Plain(Socket),
+    Tls(Box<TlsSocket>),
+}
+
+impl ErrorType for Connection {
+    type Error = io::Error;
+}
+
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Kind::Plain(socket) => socket.read(buffer),
+            Kind::Tls(socket) => socket.read(buffer),
+        }
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Kind::Plain(socket) => socket.write(bytes),
+            Kind::Tls(socket) => socket.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Link for Connection {
+    fn wait(&mut self, write: bool, timeout: Duration) -> io::Result<Ready> {
+        match &mut self.0 {
+            Kind::Plain(socket) => socket.wait(true, write, timeout),
+            Kind::Tls(socket) => socket.wait(write, timeout),
+        }
+    }
+
+    fn cause(error: io::Error) -> Box<dyn StdError + Send + Sync> {
+        error.into()
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}
