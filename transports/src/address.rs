@@ -1,9 +1,11 @@
 //! Where a gateway is, for adapters that open connections themselves.
 #![cfg_attr(not(feature = "_http1"), allow(dead_code))] // without HTTP there is only the stream that is there already
 
+#[cfg(feature = "_http1")]
 use alloc::format;
 use alloc::string::String;
 
+#[cfg(feature = "_http1")]
 use crate::error::Error;
 
 /// How frames travel.

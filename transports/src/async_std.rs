@@ -26,6 +26,7 @@ use async_std::task;
 
 use crate::config::ClientBuilder;
 use crate::futures_io::{Connector, Settings};
+use crate::server::{Handler, RawGateway};
 pub use crate::stream::{AnswerStream, ChatStream};
 
 /// A client of a gateway on async-std.
@@ -54,4 +55,13 @@ impl SecureChatCompletion {
     pub fn builder(base_url: impl Into<String>) -> ClientBuilder<Settings<AsyncStd>> {
         Self::with_connector(base_url, AsyncStd)
     }
+}
+
+/// Serves one raw stream: see [`futures_io::serve`](crate::futures_io::serve).
+///
+/// # Errors
+/// The stream's own. What a client does wrong is answered, and logged.
+pub async fn serve<H: Handler>(gateway: &RawGateway<H>, stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    crate::futures_io::serve(gateway, stream, task::sleep).await
 }

@@ -8,7 +8,7 @@ use sealwire_memlock::{SecureBytes, SecureMemory};
 
 use crate::answer::Metadata;
 use crate::cell::Cell;
-#[cfg(feature = "_host")]
+#[cfg(any(feature = "hyper", feature = "futures-io"))]
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Error;
@@ -19,7 +19,7 @@ pub(crate) const CHAT_PATH: &str = "/v1/chat/completions";
 /// The client behind an adapter's.
 pub(crate) struct Client {
     pub(crate) config: Config,
-    #[cfg(feature = "_host")]
+    #[cfg(any(feature = "hyper", feature = "futures-io"))]
     pub(crate) clock: Clock,
     gateway: Cell<GatewayState>,
 }
@@ -35,7 +35,7 @@ impl Client {
     pub(crate) fn new(config: Config) -> Self {
         Self {
             config,
-            #[cfg(feature = "_host")]
+            #[cfg(any(feature = "hyper", feature = "futures-io"))]
             clock: Clock::new(),
             gateway: Cell::default(),
         }
@@ -116,6 +116,7 @@ impl Event {
 }
 
 /// Seconds of a `retry-after` field. The form with a date is not understood: it would need a calendar.
+#[cfg(feature = "_host")]
 pub(crate) fn retry_after(value: &str) -> Option<u32> {
     value.trim().parse().ok()
 }

@@ -7,7 +7,7 @@ use embedded_io::{ErrorKind, Read, Write};
 use sealwire_core::exchange::Request;
 use sealwire_core::keys::KeySet;
 
-use super::link::{Link, Ready, Transport};
+use super::link::{Interest, Link, Ready, Transport};
 use crate::client::{Client, Event};
 use crate::error::Error;
 use crate::line::{BUFFER, Line, Want};
@@ -100,7 +100,7 @@ impl<'a, T: Transport> Driver<'a, T> {
         };
         let output = self.line.output();
         let done = link
-            .wait(!output.is_empty(), timeout)
+            .wait(Interest::new(true, !output.is_empty()), timeout)
             .and_then(|ready| match ready {
                 Ready::Read => {
                     self.buffer.resize(BUFFER, 0);
@@ -113,7 +113,7 @@ impl<'a, T: Transport> Driver<'a, T> {
                     Err(error) if !is_passing(&error) => Ok(Done::Deaf(error)),
                     Err(error) => Err(error),
                 },
-                Ready::TimedOut => Ok(Done::Nothing),
+                Ready::TimedOut | Ready::Woken => Ok(Done::Nothing),
             });
         let now = self.transport.now();
         self.transport.with_random(|random| match done {
@@ -144,7 +144,7 @@ enum Done<E> {
 }
 
 /// Whether the stream is still there after this error.
-fn is_passing(error: &impl embedded_io::Error) -> bool {
+pub(super) fn is_passing(error: &impl embedded_io::Error) -> bool {
     matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 

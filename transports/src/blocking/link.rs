@@ -3,12 +3,35 @@
 use alloc::boxed::Box;
 use core::error::Error;
 use core::fmt;
+use core::task::Waker;
 use core::time::Duration;
 
 use embedded_io::{Error as _, ErrorType, Read, Write};
 use rand_core::TryCryptoRng;
 use sealwire_core::Now;
 use sealwire_core::session::Failure;
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Interest {
+    /// Bytes to read, or the end.
+    Read,
+    /// Room to write.
+    Write,
+    /// Either; reading, where both can be done: a peer that stops reading may have said why.
+    Both,
+}
+
+impl Interest {
+    pub(super) const fn new(read: bool, write: bool) -> Self {
+        match (read, write) {
+            (true, true) => Self::Both,
+            (_, false) => Self::Read,
+            (false, true) => Self::Write,
+        }
+    }
+}
 
 /// What a [`Link`] can do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,12 +43,13 @@ pub enum Ready {
     Write,
     /// Neither, and the time is over.
     TimedOut,
+    /// Neither, but its [waker](Link::waker) was called.
+    Woken,
 }
 
 /// A byte stream on the traits of `embedded-io`, with deadlines.
 pub trait Link: Read + Write {
-    /// Waits until bytes can be read, or, if `write`, written, but no longer than `timeout`. Where both can be done, it is
-    /// [`Ready::Read`]: a peer that stops reading may have said why.
+    /// Waits until what is wanted can be done, but no longer than `timeout`.
     ///
     /// A stream that cannot tell says what is wanted most, as this default does, and then blocks in `read` or `write`; an error
     /// of the kind [`TimedOut`](embedded_io::ErrorKind::TimedOut) from there is not the end of the stream. Deadlines hold as far as
@@ -33,12 +57,20 @@ pub trait Link: Read + Write {
     ///
     /// # Errors
     /// The stream's own.
-    fn wait(&mut self, write: bool, timeout: Duration) -> Result<Ready, Self::Error> {
+    fn wait(&mut self, wanted: Interest, timeout: Duration) -> Result<Ready, Self::Error> {
         let _ = timeout;
-        Ok(match write {
-            true => Ready::Write,
-            false => Ready::Read,
+        Ok(match wanted {
+            Interest::Write | Interest::Both => Ready::Write,
+            Interest::Read => Ready::Read,
         })
+    }
+
+    /// What ends a [`wait`](Self::wait) from another thread, if the stream can do that. Only `serve` asks for it.
+    ///
+    /// # Errors
+    /// The stream's own.
+    fn waker(&mut self) -> Result<Option<Waker>, Self::Error> {
+        Ok(None)
     }
 
     /// An error of the stream as it is shown beneath the client's own. By default, its kind alone.

@@ -31,10 +31,14 @@
 //! The stream, the clock and the randomness are the caller's: see [`SecureChatCompletion::over`].
 
 mod client;
+#[cfg(feature = "std")]
+mod connection;
 mod driver;
 mod link;
 #[cfg(feature = "std")]
 mod network;
+#[cfg(feature = "std")]
+mod server;
 #[cfg(feature = "std")]
 mod socket;
 #[cfg(feature = "std")]
@@ -42,7 +46,11 @@ mod tls;
 mod wired;
 
 pub use client::{AnswerStream, ChatStream, SecureChatCompletion};
-pub use link::{Link, NoDeadline, OpenError, Ready, Transport};
 #[cfg(feature = "std")]
-pub use network::{Connection, Network, NetworkSettings};
+pub use connection::Connection;
+pub use link::{Interest, Link, NoDeadline, OpenError, Ready, Transport};
+#[cfg(feature = "std")]
+pub use network::{Network, NetworkSettings};
+#[cfg(feature = "std")]
+pub use server::serve;
 pub use wired::{Clock, Wired};

@@ -1,18 +1,17 @@
 //! TCP and TLS connections, kept for the next exchange where they may be.
 
-use std::error::Error as StdError;
 use std::fmt;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use embedded_io::{ErrorType, Read, Write};
 use getrandom::SysRng;
 use rustls::ClientConfig;
 use sealwire_core::Now;
 
 use super::client::SecureChatCompletion;
-use super::link::{Link, OpenError, Ready, Transport};
+use super::connection::Connection;
+use super::link::{Interest, Link, OpenError, Ready, Transport};
 use super::socket::Socket;
 use super::tls::TlsSocket;
 use crate::address::Address;
@@ -76,11 +75,8 @@ impl Network {
         let deadline = now.checked_add(timeout).unwrap_or(now);
         let socket = Socket::connect(&self.address.host, self.address.port, deadline)?;
         Ok(match &self.tls {
-            None => Connection(Kind::Plain(socket)),
-            Some(tls) => {
-                let socket = TlsSocket::connect(socket, tls, deadline)?;
-                Connection(Kind::Tls(Box::new(socket)))
-            }
+            None => Connection::plain(socket),
+            Some(tls) => Connection::tls(TlsSocket::connect(socket, tls, deadline)?),
         })
     }
 }
@@ -92,7 +88,10 @@ impl Transport for Network {
     fn open(&self, timeout: Duration) -> Result<(Connection, bool), OpenError> {
         // Nothing is to be read from an idle connection but its end.
         let is_alive = |idle: &mut Connection| {
-            matches!(idle.wait(false, Duration::ZERO), Ok(Ready::TimedOut)) || cfg!(not(unix))
+            matches!(
+                idle.wait(Interest::Read, Duration::ZERO),
+                Ok(Ready::TimedOut)
+            ) || cfg!(not(unix))
         };
         if let Some(connection) = self.idle.take(is_alive) {
             return Ok((connection, true));
@@ -131,58 +130,5 @@ impl fmt::Debug for Network {
         f.debug_struct("Network")
             .field("address", &self.address)
             .finish_non_exhaustive()
-    }
-}
-
-/// A connection to a gateway.
-pub struct Connection(Kind);
-
-enum Kind {
-    Plain(Socket),
-    Tls(Box<TlsSocket>),
-}
-
-impl ErrorType for Connection {
-    type Error = io::Error;
-}
-
-impl Read for Connection {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.0 {
-            Kind::Plain(socket) => socket.read(buffer),
-            Kind::Tls(socket) => socket.read(buffer),
-        }
-    }
-}
-
-impl Write for Connection {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.0 {
-            Kind::Plain(socket) => socket.write(bytes),
-            Kind::Tls(socket) => socket.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Link for Connection {
-    fn wait(&mut self, write: bool, timeout: Duration) -> io::Result<Ready> {
-        match &mut self.0 {
-            Kind::Plain(socket) => socket.wait(true, write, timeout),
-            Kind::Tls(socket) => socket.wait(write, timeout),
-        }
-    }
-
-    fn cause(error: io::Error) -> Box<dyn StdError + Send + Sync> {
-        error.into()
-    }
-}
-
-impl fmt::Debug for Connection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").finish_non_exhaustive()
     }
 }

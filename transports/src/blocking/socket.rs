@@ -2,12 +2,26 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+#[cfg(unix)]
+use std::os::{fd::AsFd, unix::net::UnixStream};
+#[cfg(unix)]
+use std::sync::Arc;
+#[cfg(unix)]
+use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
+
+#[cfg(unix)]
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::link::Ready;
 
 /// A TCP connection that never blocks but in [`wait`](Self::wait), where the platform lets it.
-pub(super) struct Socket(TcpStream);
+pub(super) struct Socket {
+    stream: TcpStream,
+    /// Where the waker's bytes arrive, once there is one.
+    #[cfg(unix)]
+    alarm: Option<UnixStream>,
+}
 
 impl Socket {
     /// Tries each address of the host. Looking it up is the platform's, and takes as long as it takes.
@@ -27,31 +41,76 @@ impl Socket {
     pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_nonblocking(cfg!(unix))?;
-        Ok(Self(stream))
+        Ok(Self {
+            stream,
+            #[cfg(unix)]
+            alarm: None,
+        })
+    }
+
+    /// What ends [`wait`](Self::wait) from another thread.
+    #[cfg(unix)]
+    pub(super) fn waker(&mut self) -> io::Result<Option<Waker>> {
+        struct Bell(UnixStream);
+        impl Wake for Bell {
+            fn wake(self: Arc<Self>) {
+                // If it is full, there is enough in it to be woken by.
+                let _ = (&self.0).write(&[1]);
+            }
+        }
+        let (alarm, bell) = UnixStream::pair()?;
+        alarm.set_nonblocking(true)?;
+        bell.set_nonblocking(true)?;
+        self.alarm = Some(alarm);
+        Ok(Some(Arc::new(Bell(bell)).into()))
+    }
+
+    /// Woken by whoever has the waker.
+    #[cfg(unix)]
+    fn is_woken(&self) -> bool {
+        let mut alarm = self.alarm.as_ref();
+        let mut is_woken = false;
+        while let Some(Ok(1..)) = alarm.as_mut().map(|alarm| alarm.read(&mut [0; 64])) {
+            is_woken = true;
+        }
+        is_woken
     }
 
     /// Waits until one of these can be done; reading comes first.
     #[cfg(unix)]
     pub(super) fn wait(&self, read: bool, write: bool, timeout: Duration) -> io::Result<Ready> {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
         let mut wanted = PollFlags::empty();
         wanted.set(PollFlags::IN, read);
         wanted.set(PollFlags::OUT, write);
         let deadline = Instant::now().checked_add(timeout);
+        let alarm = self
+            .alarm
+            .as_ref()
+            .map_or(self.stream.as_fd(), |alarm| alarm.as_fd());
         loop {
-            let mut sockets = [PollFd::new(&self.0, wanted)];
+            let watched = [
+                PollFd::from_borrowed_fd(self.stream.as_fd(), wanted),
+                PollFd::from_borrowed_fd(alarm, PollFlags::IN),
+            ];
+            // Without a waker there is only the first.
+            let mut watched = &mut { watched }[..1 + usize::from(self.alarm.is_some())];
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             // Without a limit where it is too long to be told.
             let left = left.and_then(|left| Timespec::try_from(left).ok());
-            match poll(&mut sockets, left.as_ref()) {
+            match poll(&mut watched, left.as_ref()) {
                 Ok(0) => return Ok(Ready::TimedOut),
+                Ok(_) if watched[0].revents().is_empty() => {
+                    if self.is_woken() {
+                        return Ok(Ready::Woken);
+                    }
+                    continue;
+                }
                 Ok(_) => {}
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(error) => return Err(error.into()),
             }
             // What is neither is an error of the connection: either call tells which.
-            let only_write = sockets[0].revents() == PollFlags::OUT;
+            let only_write = watched[0].revents() == PollFlags::OUT;
             return Ok(match read && !only_write {
                 true => Ready::Read,
                 false => Ready::Write,
@@ -63,8 +122,8 @@ impl Socket {
     #[cfg(not(unix))]
     pub(super) fn wait(&self, read: bool, write: bool, timeout: Duration) -> io::Result<Ready> {
         let timeout = Some(timeout.max(Duration::from_millis(1)));
-        self.0.set_read_timeout(timeout)?;
-        self.0.set_write_timeout(timeout)?;
+        self.stream.set_read_timeout(timeout)?;
+        self.stream.set_write_timeout(timeout)?;
         Ok(match write || !read {
             true => Ready::Write,
             false => Ready::Read,
@@ -74,13 +133,13 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).map_err(timed_out)
+        self.stream.read(buffer).map_err(timed_out)
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes).map_err(timed_out)
+        self.stream.write(bytes).map_err(timed_out)
     }
 
     fn flush(&mut self) -> io::Result<()> {

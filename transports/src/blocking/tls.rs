@@ -1,28 +1,44 @@
 //! TLS over a [`Socket`], by rustls, with deadlines.
 
 use std::io::{self, BufRead, Read, Write};
+use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use rustls::ClientConnection;
+use rustls::{ClientConnection, Connection, ServerConfig, ServerConnection};
 
-use super::link::Ready;
+use super::link::{Interest, Ready};
 use super::socket::Socket;
 use crate::tls::Tls;
 
 /// A connection under TLS.
 pub(super) struct TlsSocket {
     socket: Socket,
-    tls: ClientConnection,
+    tls: Connection,
     ended: bool,
 }
 
 impl TlsSocket {
-    /// Shakes hands.
+    /// Shakes hands with a server.
     pub(super) fn connect(socket: Socket, tls: &Tls, deadline: Instant) -> io::Result<Self> {
-        let connection = ClientConnection::new(tls.config.clone(), tls.name.clone());
+        let client = ClientConnection::new(tls.config.clone(), tls.name.clone());
+        Self::shake_hands(socket, client.map_err(io::Error::other)?.into(), deadline)
+    }
+
+    /// Shakes hands with a client.
+    pub(super) fn accept(
+        socket: Socket,
+        config: Arc<ServerConfig>,
+        deadline: Instant,
+    ) -> io::Result<Self> {
+        let server = ServerConnection::new(config).map_err(io::Error::other)?;
+        Self::shake_hands(socket, server.into(), deadline)
+    }
+
+    fn shake_hands(socket: Socket, tls: Connection, deadline: Instant) -> io::Result<Self> {
         let mut this = Self {
             socket,
-            tls: connection.map_err(io::Error::other)?,
+            tls,
             ended: false,
         };
         while this.tls.is_handshaking() {
@@ -30,7 +46,7 @@ impl TlsSocket {
             if this.ended {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            if this.turn(left)? == Ready::TimedOut {
+            if this.turn(true, left)? == Ready::TimedOut {
                 return Err(io::ErrorKind::TimedOut.into());
             }
         }
@@ -38,22 +54,28 @@ impl TlsSocket {
     }
 
     /// Waits until plaintext can be read, or taken.
-    pub(super) fn wait(&mut self, write: bool, timeout: Duration) -> io::Result<Ready> {
+    pub(super) fn wait(&mut self, wanted: Interest, timeout: Duration) -> io::Result<Ready> {
+        let (read, write) = (wanted != Interest::Write, wanted != Interest::Read);
         let deadline = Instant::now().checked_add(timeout);
         loop {
-            if self.ended || self.has_plaintext() {
+            if read && (self.ended || self.has_plaintext()) {
                 return Ok(Ready::Read);
             }
             // There is room in a buffer that was written out. Before more is, a peer may have said that it wants no more.
             let may_write = write && !self.tls.wants_write();
-            if may_write && !(cfg!(unix) && self.has_input()?) {
+            if may_write && !(read && cfg!(unix) && self.has_input()?) {
                 return Ok(Ready::Write);
             }
             let left = deadline.map_or(timeout, |at| at.saturating_duration_since(Instant::now()));
-            if self.turn(left)? == Ready::TimedOut {
-                return Ok(Ready::TimedOut);
+            match self.turn(read, left)? {
+                Ready::Read | Ready::Write => {}
+                other => return Ok(other),
             }
         }
+    }
+
+    pub(super) fn waker(&mut self) -> io::Result<Option<Waker>> {
+        self.socket.waker()
     }
 
     /// Whether reading gives something, if only the end.
@@ -68,8 +90,8 @@ impl TlsSocket {
     }
 
     /// Moves records, in whichever direction is possible first.
-    fn turn(&mut self, timeout: Duration) -> io::Result<Ready> {
-        let ready = self.socket.wait(true, self.tls.wants_write(), timeout)?;
+    fn turn(&mut self, read: bool, timeout: Duration) -> io::Result<Ready> {
+        let ready = self.socket.wait(read, self.tls.wants_write(), timeout)?;
         match ready {
             Ready::Read => {
                 self.ended = self.tls.read_tls(&mut self.socket)? == 0;
@@ -80,7 +102,7 @@ impl TlsSocket {
                 }
             }
             Ready::Write => drop(self.tls.write_tls(&mut self.socket)?),
-            Ready::TimedOut => {}
+            _ => {}
         }
         Ok(ready)
     }

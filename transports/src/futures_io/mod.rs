@@ -39,8 +39,10 @@
 mod client;
 mod connection;
 mod driver;
+mod server;
 
 pub use client::{SecureChatCompletion, Settings};
 pub use connection::Connector;
+pub use server::serve;
 
 pub use crate::stream::{AnswerStream, ChatStream};

@@ -1,5 +1,9 @@
 //! The gateway's side, as far as it is the same for every adapter: what it is set up with, and what answers requests.
 
+#[cfg(feature = "_lines")]
+mod framing;
+#[cfg(feature = "_lines")]
+mod raw;
 mod runs;
 mod sealed;
 mod shared;
@@ -17,7 +21,13 @@ use sealwire_core::head::Tier;
 use sealwire_core::replay::{MemoryReplayStore, ReplayStore};
 use sealwire_memlock::{SecureBytes, SecureMemory};
 
+#[cfg(feature = "_lines")]
+pub use raw::RawGateway;
+#[cfg(feature = "_lines")]
+pub(crate) use raw::{Doing, RawConnection};
+#[cfg(feature = "hyper")]
 pub(crate) use sealed::Sealed;
+#[cfg(feature = "hyper")]
 pub(crate) use shared::Shared;
 
 /// Answers requests.
@@ -108,6 +118,8 @@ pub struct GatewayConfig {
     pub base_path: String,
     /// How long a request may take to arrive.
     pub request_deadline: Duration,
+    /// How long a raw stream may stand idle between two exchanges, and how long a client may take no bytes of an answer on it.
+    pub idle_deadline: Duration,
     /// Which requests were seen. Gateways that share keys share a store.
     pub replay: Box<dyn ReplayStore + Send>,
     /// How many requests with an idempotency key are remembered; beyond it, more are refused (ERROR(busy)).
@@ -122,6 +134,7 @@ impl GatewayConfig {
             options: ServerOptions::default(),
             base_path: String::new(),
             request_deadline: Duration::from_secs(120),
+            idle_deadline: Duration::from_secs(300),
             replay: Box::new(MemoryReplayStore::new(100_000)),
             max_runs: 100_000,
         }

@@ -3,6 +3,8 @@
 use std::task::{Context, Poll};
 
 use sealwire_core::Error as CoreError;
+#[cfg(feature = "_lines")]
+use sealwire_core::ErrorCode;
 use sealwire_core::exchange::ServerExchange;
 use sealwire_memlock::SecureBytes;
 
@@ -45,6 +47,20 @@ impl Sealed {
             pieces,
             _run: Some(run),
         }
+    }
+
+    /// The exchange, to be fed what a client may say meanwhile.
+    #[cfg(feature = "_lines")]
+    pub(super) fn exchange(&mut self) -> &mut ServerExchange {
+        &mut self.exchange
+    }
+
+    /// The client wants no more (ORDER-6). No effect once the last frame was sealed.
+    #[cfg(feature = "_lines")]
+    pub(super) fn cancel(&mut self) {
+        (self.piece, self.pieces) = (None, None);
+        // Fails if the response has ended already, which is what was asked for.
+        let _ = self.exchange.fail(ErrorCode::Cancelled, unix_now());
     }
 
     /// The next bytes to send; `None` after the last. Pieces are asked for when there is nothing else to send.

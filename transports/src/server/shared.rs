@@ -4,7 +4,9 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use getrandom::SysRng;
-use sealwire_core::exchange::{ServerContext, ServerEvent, ServerExchange, ServerOptions};
+#[cfg(feature = "hyper")]
+use sealwire_core::exchange::ServerEvent;
+use sealwire_core::exchange::{ReceivedRequest, ServerContext, ServerExchange, ServerOptions};
 use sealwire_core::head::{
     Direction, EXCHANGE_ID_LEN, HeadersBuilder, MemoryProtection, RequestHead, ResponseHead,
 };
@@ -14,7 +16,7 @@ use sealwire_core::replay::ReplayStore;
 use sealwire_core::{Error as CoreError, ErrorCode, UnixTime};
 use sealwire_memlock::SecureMemory;
 
-use super::runs::Runs;
+use super::runs::{Run, Runs};
 use super::sealed::Sealed;
 use super::{GatewayConfig, Handler, Reply, ReplyBody, lock};
 use crate::clock::unix_now;
@@ -30,9 +32,13 @@ pub(crate) struct Shared<H> {
     handler: H,
     memory: SecureMemory,
     options: ServerOptions,
+    #[cfg(feature = "hyper")]
     pub(crate) keys_path: String,
+    #[cfg(feature = "hyper")]
     pub(crate) send_path: String,
     pub(crate) request_deadline: Duration,
+    #[cfg(feature = "_lines")]
+    pub(super) idle_deadline: Duration,
     keys: RwLock<KeyRing>,
     replay: Mutex<Box<dyn ReplayStore + Send>>,
     runs: Runs,
@@ -44,9 +50,13 @@ impl<H: Handler> Shared<H> {
             handler,
             memory: config.memory,
             options: config.options,
+            #[cfg(feature = "hyper")]
             keys_path: format!("{}{}", config.base_path, crate::KEYS_PATH),
+            #[cfg(feature = "hyper")]
             send_path: format!("{}{}", config.base_path, crate::SEND_PATH),
             request_deadline: config.request_deadline,
+            #[cfg(feature = "_lines")]
+            idle_deadline: config.idle_deadline,
             keys: RwLock::new(keys),
             replay: Mutex::new(config.replay),
             runs: Runs::new(config.max_runs),
@@ -68,24 +78,40 @@ impl<H: Handler> Shared<H> {
         self.keys().key_set()
     }
 
+    #[cfg(feature = "hyper")]
     pub(crate) fn exchange(&self) -> Result<ServerExchange, CoreError> {
         ServerExchange::new(&self.memory, self.options, &mut SysRng)
     }
 
+    /// An exchange that others may follow on the same stream.
+    #[cfg(feature = "_lines")]
+    pub(super) fn raw_exchange(&self) -> Result<ServerExchange, CoreError> {
+        let options = ServerOptions {
+            one_exchange: false,
+            ..self.options
+        };
+        ServerExchange::new(&self.memory, options, &mut SysRng)
+    }
+
+    /// Feeds `input` to the exchange up to its next event, and says how much that was.
+    pub(super) fn feed(&self, exchange: &mut ServerExchange, input: &[u8]) -> usize {
+        let keys = self.keys();
+        let mut replay = lock(&self.replay);
+        exchange.handle_input(
+            input,
+            &mut ServerContext {
+                now: unix_now(),
+                keys: &*keys,
+                replay: replay.as_mut(),
+            },
+        )
+    }
+
     /// Feeds `input`, all of it, to the exchange.
+    #[cfg(feature = "hyper")]
     pub(crate) fn handle_input(&self, exchange: &mut ServerExchange, mut input: &[u8]) {
         loop {
-            let keys = self.keys();
-            let mut replay = lock(&self.replay);
-            let consumed = exchange.handle_input(
-                input,
-                &mut ServerContext {
-                    now: unix_now(),
-                    keys: &*keys,
-                    replay: replay.as_mut(),
-                },
-            );
-            drop((keys, replay));
+            let consumed = self.feed(exchange, input);
             input = &input[consumed..];
             // Over HTTP the request is whole at its end, so what comes earlier is a refusal, or a wish to stop.
             if let Some(event) = exchange.poll_event() {
@@ -97,6 +123,7 @@ impl<H: Handler> Shared<H> {
     }
 
     /// Runs the handler if the request is whole, and gets the answer ready.
+    #[cfg(feature = "hyper")]
     pub(crate) async fn answer(&self, mut exchange: ServerExchange) -> Result<Sealed, CoreError> {
         let event = exchange.poll_event();
         let request = match event {
@@ -110,24 +137,35 @@ impl<H: Handler> Shared<H> {
             }
             return Ok(Sealed::over(exchange));
         };
+        let handled = self.handle(request).await;
+        self.seal(exchange, handled)
+    }
+
+    /// Runs the handler, once.
+    pub(super) async fn handle(&self, request: ReceivedRequest) -> Handled {
         let asked = Asked::from(&request.head());
-        let code = match self.runs.begin(&request.head()) {
-            Ok(mut run) => {
-                let result = self.handler.handle(request).await;
-                if is_retryable(&result) {
-                    run.failed();
+        let mut run = self.runs.begin(&request.head())?;
+        let result = self.handler.handle(request).await;
+        if is_retryable(&result) {
+            run.failed();
+        }
+        Ok((asked, result?, run))
+    }
+
+    /// Gets the answer ready: a handler's reply, or a refusal.
+    pub(super) fn seal(
+        &self,
+        mut exchange: ServerExchange,
+        handled: Handled,
+    ) -> Result<Sealed, CoreError> {
+        let code = match handled {
+            Ok((asked, reply, run)) => match self.respond(&mut exchange, &asked, &reply) {
+                Ok(()) => return Ok(Sealed::new(exchange, reply.body, run)),
+                Err(error) => {
+                    log::warn!("the handler's reply cannot be sent: {error}");
+                    ErrorCode::Internal
                 }
-                match result {
-                    Ok(reply) => match self.respond(&mut exchange, &asked, &reply) {
-                        Ok(()) => return Ok(Sealed::new(exchange, reply.body, run)),
-                        Err(error) => {
-                            log::warn!("the handler's reply cannot be sent: {error}");
-                            ErrorCode::Internal
-                        }
-                    },
-                    Err(code) => code,
-                }
-            }
+            },
             Err(code) => code,
         };
         exchange.fail(code, unix_now())?;
@@ -174,8 +212,11 @@ impl<H: Handler> Shared<H> {
     }
 }
 
+/// What a handler came to, and the proof that it ran.
+pub(super) type Handled = Result<(Asked, Reply, Run), ErrorCode>;
+
 /// What of the request's head the response needs.
-struct Asked {
+pub(super) struct Asked {
     exchange_id: [u8; EXCHANGE_ID_LEN],
     padding: Option<bool>,
 }
