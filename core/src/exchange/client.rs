@@ -102,6 +102,8 @@ pub struct ClientExchange<A = Aes256Gcm> {
     state: ClientState,
     request: Request,
     body_sent: usize,
+    /// The gateway answered before the request's END, and the rest was not sent.
+    is_cut: bool,
     exchange_id: [u8; EXCHANGE_ID_LEN],
     options: ClientOptions,
     enc_digest: Sha256,
@@ -168,6 +170,7 @@ impl<A: RecordAead> ClientExchange<A> {
                 state: ClientState::Sending,
                 request,
                 body_sent: 0,
+                is_cut: false,
                 exchange_id,
                 options,
                 enc_digest,
@@ -190,7 +193,7 @@ impl<A: RecordAead> ClientExchange<A> {
 
     /// Whether everything of the request has left through [`poll_transmit`](Self::poll_transmit).
     pub fn is_request_sent(&self) -> bool {
-        self.sending.is_none() && self.queue.len() == 0
+        self.sending.is_none() && self.queue.len() == 0 && !self.is_cut
     }
 
     /// The random id of this exchange, as the response must name it.
@@ -226,6 +229,16 @@ impl<A: RecordAead> ClientExchange<A> {
             written += outgoing.queue().transmit(&mut out[written..]);
         }
         Ok(written)
+    }
+
+    /// A gateway answers before END where it met a limit or a deadline (ORDER-3): the rest of the request is of no use to it.
+    fn cut_request(&mut self) {
+        if let Some(outgoing) = self.sending.take() {
+            let (sealer, _) = outgoing.into_parts();
+            self.keys = Some(sealer.into_keys());
+            self.is_cut = true;
+            self.state = ClientState::AwaitAccept;
+        }
     }
 
     /// After END: the request key is needed for nothing more, so CANCEL is sealed now, to be sent or thrown away.
@@ -280,6 +293,9 @@ impl<A: RecordAead> ClientExchange<A> {
     }
 
     fn take_input(&mut self, input: &[u8]) -> Result<usize, Error> {
+        if !input.is_empty() {
+            self.cut_request();
+        }
         let mut consumed = 0;
         while consumed < input.len() && self.pending.is_none() {
             if self.state == ClientState::Done {

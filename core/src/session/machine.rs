@@ -308,6 +308,8 @@ impl<A: RecordAead> ClientSession<A> {
         let Phase::Send(exchange) = &mut self.phase else {
             return None;
         };
+        // A raw stream stands in the middle of a request that a refusal has cut.
+        let is_whole = exchange.is_request_sent();
         let verdict = match exchange.peek_event()? {
             ClientEvent::Head(head)
                 if attempts_left && matches!(head.status, 429 | 500 | 502 | 503 | 504) =>
@@ -344,12 +346,12 @@ impl<A: RecordAead> ClientSession<A> {
                 None
             }
             Verdict::Refused(code, gateway_time) => {
-                self.in_step = true;
+                self.in_step = is_whole;
                 self.handle_refusal(now, code, gateway_time, rng);
                 None
             }
             Verdict::Rejected(code) => {
-                self.in_step = true;
+                self.in_step = is_whole;
                 self.handle_reject(now, code, rng);
                 None
             }
@@ -366,11 +368,12 @@ impl<A: RecordAead> ClientSession<A> {
         let Phase::Send(exchange) = &mut self.phase else {
             return None;
         };
+        let is_whole = exchange.is_request_sent();
         match exchange.poll_event()? {
             ClientEvent::Head(head) => Some(SessionEvent::Head(head)),
             ClientEvent::Data(data) => Some(SessionEvent::Data(data)),
             ClientEvent::Complete(complete) => {
-                self.in_step = true;
+                self.in_step = is_whole;
                 Some(SessionEvent::Complete(complete))
             }
             _ => None,

@@ -339,6 +339,7 @@ impl Line {
         if self.input.len() > http1::MAX_KEY_SET {
             self.session.handle_key_error(Malformed::Keys("length"));
         } else if self.ended && self.session.poll_timeout().is_some() {
+            self.taken = self.input.len();
             match KeySet::from_json(&self.input) {
                 Ok(set) => self.session.handle_key_set(now, set),
                 Err(error) => self.session.handle_key_error(error),
