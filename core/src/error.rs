@@ -63,6 +63,12 @@ pub enum Malformed {
     Signature,
     /// A public or encapsulated key that is not on its curve or of the wrong length.
     PublicKey,
+    /// An OPEN that names what there is not: a version, a suite, a key.
+    Open(RejectCode),
+    /// A key set without a record of the suite that is wanted.
+    NoKey,
+    /// A key set whose records of the suite are all outside their time, by the client's clock (TIME-1).
+    KeyTime,
 }
 
 /// A mistake in how the API was called. Nothing was changed.
@@ -263,6 +269,11 @@ impl fmt::Display for Malformed {
             Self::Keys(field) => write!(f, "key record field {field} is wrong"),
             Self::Signature => f.write_str("signature does not verify"),
             Self::PublicKey => f.write_str("public key is not valid"),
+            Self::Open(code) => write!(f, "OPEN refused: {code}"),
+            Self::NoKey => f.write_str("there is no key of the suite that was asked for"),
+            Self::KeyTime => f.write_str(
+                "no key of the suite is valid now: the gateway has not rotated its keys, or a clock is wrong",
+            ),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Frame headers (spec section 2): `type u8 | length u24`.
 
-use crate::error::Malformed;
+use crate::error::{Malformed, PeerError};
 
 /// Bytes of a frame header.
 pub const HEADER_LEN: usize = 4;
@@ -16,10 +16,12 @@ pub const SEALED_OVERHEAD: usize = CONTENT_OFFSET + TAG_LEN;
 pub const MIN_MAX_FRAME: usize = 1024;
 /// The default largest frame: 16 KiB of plaintext.
 pub const DEFAULT_MAX_FRAME: usize = HEADER_LEN + 16_384 + TAG_LEN;
-/// The largest frame of any peer: content length is 16 bits.
+/// The largest frame that is worth sending: content length is 16 bits, and more would be padding.
 pub const LARGEST_FRAME: usize = SEALED_OVERHEAD + u16::MAX as usize;
 /// Bytes of a response nonce.
 pub const RESPONSE_NONCE_LEN: usize = 32;
+/// The longest body of OPEN of any suite, offered or not, so that REJECT can name the reason (FRAME-5).
+pub const LONGEST_OPEN: usize = 15 + 1153;
 /// The protocol version in OPEN and KEYS_REQUEST.
 pub const VERSION: u8 = 1;
 
@@ -86,12 +88,6 @@ impl FrameType {
         self as u8 >= 0x10
     }
 
-    /// Whether a clear frame of this type has no fixed length, so that a limit must bound it.
-    #[cfg(feature = "alloc")]
-    pub(crate) const fn has_free_length(self) -> bool {
-        matches!(self, Self::Keys | Self::Open)
-    }
-
     /// The name in the spec.
     pub const fn name(self) -> &'static str {
         match self {
@@ -107,6 +103,18 @@ impl FrameType {
             Self::Cancel => "CANCEL",
         }
     }
+}
+
+/// What a buffer begins with: see [`FrameHeader::peek`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peek {
+    /// Not a whole frame yet: read until there are this many bytes, and look again.
+    NeedMore {
+        /// Bytes that the buffer must hold, those that it holds included.
+        at_least: usize,
+    },
+    /// A whole frame: the first [`FrameHeader::size`] bytes.
+    Frame(FrameHeader),
 }
 
 /// A frame header whose type exists and whose length is possible for it.
@@ -126,8 +134,9 @@ impl FrameHeader {
             FrameType::KeysRequest | FrameType::Reject => len == 1,
             FrameType::Accept => len == RESPONSE_NONCE_LEN,
             FrameType::Keys => len >= 1 && len <= 65_535,
-            FrameType::Open => len >= 1 && len <= 65_535,
-            _ => len >= CONTENT_LENGTH_LEN + TAG_LEN && len <= LARGEST_FRAME - HEADER_LEN,
+            FrameType::Open => len >= 1 && len <= LONGEST_OPEN,
+            // However long its padding: what is too long is for the receiver's limit to say (FRAME-3).
+            _ => len >= CONTENT_LENGTH_LEN + TAG_LEN && len < 1 << 24,
         };
         if possible {
             Ok(Self {
@@ -157,6 +166,45 @@ impl FrameHeader {
                 u32::from_be_bytes([0, bytes[1], bytes[2], bytes[3]]) as usize,
             ),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Looks at the start of `input` for a frame of at most `limit` bytes on the wire (FRAME-3): from the header alone, before
+    /// anyone makes room for the body. Nothing is consumed, so it can be called again with more.
+    ///
+    /// ```
+    /// use sealwire_core::frame::{FrameHeader, Peek};
+    /// let wire = [0x05, 0, 0, 1, 3];
+    /// assert_eq!(FrameHeader::peek(&wire[..2], 1024)?, Peek::NeedMore { at_least: 4 });
+    /// assert_eq!(FrameHeader::peek(&wire[..4], 1024)?, Peek::NeedMore { at_least: 5 });
+    /// assert!(matches!(FrameHeader::peek(&wire, 1024)?, Peek::Frame(header) if header.size() == 5));
+    /// assert!(FrameHeader::peek(&[0x11, 0, 0x40, 0], 1024).is_err());
+    /// # Ok::<(), sealwire_core::PeerError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`PeerError::TooLarge`] above the limit, [`Malformed`] as [`parse`](Self::parse).
+    pub const fn peek(input: &[u8], limit: usize) -> Result<Peek, PeerError> {
+        let Some(bytes) = input.first_chunk::<HEADER_LEN>() else {
+            return Ok(Peek::NeedMore {
+                at_least: HEADER_LEN,
+            });
+        };
+        let header = match Self::parse(*bytes) {
+            Ok(header) => header,
+            Err(error) => return Err(PeerError::Malformed(error)),
+        };
+        if header.size() > limit {
+            Err(PeerError::TooLarge {
+                what: "frame",
+                limit: limit as u64,
+            })
+        } else if input.len() < header.size() {
+            Ok(Peek::NeedMore {
+                at_least: header.size(),
+            })
+        } else {
+            Ok(Peek::Frame(header))
         }
     }
 

@@ -35,8 +35,10 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+pub mod agreement;
 #[cfg(feature = "alloc")]
 pub mod chat;
+pub mod cobs;
 mod error;
 #[cfg(feature = "alloc")]
 pub mod exchange;

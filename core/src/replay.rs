@@ -16,13 +16,14 @@ pub enum Admission {
     Replayed,
     /// No room: refuse rather than forget (REPLAY-3).
     Full,
-    /// From before the store can tell (REPLAY-4).
+    /// From a time of which the store cannot tell (REPLAY-4).
     TooOld,
 }
 
 /// Remembers which requests were seen. Gateways that share keys share a store.
 pub trait ReplayStore {
-    /// Admits the hash of an OPEN body, once, and remembers it until `expires`. `sent` is the time in the request.
+    /// Admits the hash of an OPEN body, once, and remembers it until `expires`, that moment included. `sent` is the time in the
+    /// request. A store that cannot be asked says [`Full`](Admission::Full): it refuses rather than guesses.
     fn admit(
         &mut self,
         hash: &[u8; 32],
@@ -45,6 +46,8 @@ mod memory {
     #[derive(Debug)]
     pub struct MemoryReplayStore {
         not_before: UnixTime,
+        /// The latest time seen: what expired before it may have been forgotten, also if the clock is set back afterwards.
+        latest: UnixTime,
         capacity: usize,
         seen: BTreeMap<[u8; 32], UnixTime>,
         by_expiry: BTreeSet<(UnixTime, [u8; 32])>,
@@ -55,6 +58,7 @@ mod memory {
         pub const fn new(capacity: usize) -> Self {
             Self {
                 not_before: UnixTime::UNKNOWN,
+                latest: UnixTime::UNKNOWN,
                 capacity,
                 seen: BTreeMap::new(),
                 by_expiry: BTreeSet::new(),
@@ -65,6 +69,7 @@ mod memory {
         pub const fn after_restart(capacity: usize, started: UnixTime) -> Self {
             Self {
                 not_before: started.saturating_add(super::WINDOW),
+                latest: UnixTime::UNKNOWN,
                 capacity,
                 seen: BTreeMap::new(),
                 by_expiry: BTreeSet::new(),
@@ -102,8 +107,9 @@ mod memory {
             expires: UnixTime,
             now: UnixTime,
         ) -> Admission {
-            self.forget_expired(now);
-            if sent < self.not_before {
+            self.latest = self.latest.max(now);
+            self.forget_expired(self.latest);
+            if sent < self.not_before || expires < self.latest {
                 return Admission::TooOld;
             }
             if self.seen.contains_key(hash) {

@@ -6,10 +6,12 @@ use crate::frame::FrameType;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ClientState {
-    /// The request is being sent; nothing is expected yet.
+    /// The request is being sent; only a gateway that has heard enough answers now.
     Sending,
     /// The request has ended; ACCEPT or REJECT is expected.
     AwaitAccept,
+    /// ACCEPT arrived before the request had left; nothing but ERROR can follow.
+    AwaitError,
     /// ACCEPT arrived; HEAD or ERROR is expected.
     AwaitHead,
     /// HEAD opened; the body arrives.
@@ -44,6 +46,13 @@ pub enum ServerState {
 type Table<S> = &'static [(S, FrameType, S)];
 
 const CLIENT: Table<ClientState> = &[
+    (
+        ClientState::Sending,
+        FrameType::Accept,
+        ClientState::AwaitError,
+    ),
+    (ClientState::Sending, FrameType::Reject, ClientState::Done),
+    (ClientState::AwaitError, FrameType::Error, ClientState::Done),
     (
         ClientState::AwaitAccept,
         FrameType::Accept,

@@ -1,35 +1,129 @@
-//! A gateway behind a null cipher: the fuzzer writes the request after a valid OPEN. Fed whole and in pieces, it must do the same.
+//! A gateway behind a null cipher: the fuzzer writes what a client sends, one exchange after another. Fed whole and in pieces, the
+//! gateway must do the same: take the same requests, refuse for the same reasons, answer with the same bytes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sealwire_core::exchange::{ServerContext, ServerEvent, ServerExchange, ServerOptions};
+use sealwire_core::exchange::{Limits, ServerContext, ServerEvent, ServerExchange, ServerOptions};
 use sealwire_core::head::ResponseHead;
 use sealwire_core::padding::Padding;
 use sealwire_core::replay::MemoryReplayStore;
-use sealwire_fuzz::{AnyKey, CountingRng, NOW, NullAead, World};
+use sealwire_core::{Error, ErrorCode, ServerState};
+use sealwire_fuzz::{AnyKey, CountingRng, NOW, NullAead, World, pieces};
 
-type Outcome = (Option<Vec<u8>>, Vec<u8>);
+/// What one exchange came to.
+#[derive(Debug, Default, PartialEq)]
+struct Outcome {
+    request: Option<Vec<u8>>,
+    refused: Option<Error>,
+    cancelled: bool,
+    keys_sent: usize,
+    out: Vec<u8>,
+}
 
-fn run(world: &World, one_exchange: bool, chunks: &mut dyn Iterator<Item = &[u8]>) -> Outcome {
+#[derive(Clone, Copy)]
+struct Setting {
+    one_exchange: bool,
+    small_limits: bool,
+    /// Answers when the input has ended rather than at once, which leaves time for a CANCEL.
+    late: bool,
+}
+
+struct Gateway<'a> {
+    world: &'a World,
+    server: ServerExchange<NullAead>,
+    outcome: Outcome,
+    set: Setting,
+}
+
+impl<'a> Gateway<'a> {
+    fn new(world: &'a World, set: Setting, rng: &mut CountingRng) -> Self {
+        let request = match set.small_limits {
+            true => Limits {
+                frame: 1024,
+                content: 64,
+                wire: 2048,
+            },
+            false => Limits::REQUEST,
+        };
+        let options = ServerOptions {
+            one_exchange: set.one_exchange,
+            request,
+        };
+        let server = ServerExchange::with_aead(&world.memory, options, rng);
+        Self {
+            world,
+            server: server.expect("ordinary memory"),
+            outcome: Outcome::default(),
+            set,
+        }
+    }
+
+    fn note(&mut self, event: ServerEvent) {
+        match event {
+            ServerEvent::Request => {
+                let received = self.server.take_request().expect("announced");
+                assert!(self.outcome.refused.is_none() && !self.outcome.cancelled);
+                let body = received.body().expose().to_vec();
+                assert!(!self.set.small_limits || body.len() <= 64);
+                assert!(self.outcome.request.replace(body).is_none());
+                if !self.set.late {
+                    self.answer();
+                }
+            }
+            ServerEvent::KeysRequested => {
+                self.outcome.keys_sent += 1;
+                let keys = &self.world.set;
+                self.server.send_keys(keys).expect("small");
+            }
+            ServerEvent::Refused(error) => {
+                // After a request only a CANCEL that is none can be refused.
+                assert!(self.outcome.refused.replace(error).is_none());
+            }
+            ServerEvent::Cancelled => {
+                self.outcome.cancelled = true;
+                // Refused when the answer has ended already.
+                let _ = self.server.fail(ErrorCode::Cancelled, NOW);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn answer(&mut self) {
+        let head = ResponseHead::new(200, [7; 16]);
+        let begun = self.server.respond(&head, Padding::None);
+        begun.expect("a request waits");
+        self.server.send_data(b"answer").expect("under way");
+        self.server.finish().expect("under way");
+    }
+
+    /// Collects what it sends.
+    fn end(mut self) -> Outcome {
+        self.server.handle_eof(NOW);
+        if let Some(event) = self.server.poll_event() {
+            self.note(event);
+        }
+        let answers = self.set.late && !self.outcome.cancelled && self.outcome.refused.is_none();
+        if answers && self.outcome.request.is_some() {
+            self.answer();
+        }
+        let mut buffer = [0; 4096];
+        loop {
+            match self.server.poll_transmit(&mut buffer) {
+                0 => break,
+                count => self.outcome.out.extend_from_slice(&buffer[..count]),
+            }
+        }
+        assert!(self.server.pending_transmit() == 0);
+        assert!(self.server.send_data(b"more").is_err());
+        self.outcome
+    }
+}
+
+fn run<'a>(world: &World, set: Setting, chunks: impl Iterator<Item = &'a [u8]>) -> Vec<Outcome> {
     let mut replay = MemoryReplayStore::new(4);
-    let options = ServerOptions {
-        one_exchange,
-        ..ServerOptions::default()
-    };
     let mut rng = CountingRng::default();
-    let made = ServerExchange::<NullAead>::with_aead(&world.memory, options, &mut rng);
-    let mut server = made.expect("ordinary memory");
-    let mut request = None;
-    let take = |server: &mut ServerExchange<NullAead>, request: &mut Option<Vec<u8>>| {
-        let received = server.take_request().expect("announced");
-        let head = ResponseHead::new(200, received.head().exchange_id);
-        assert!(request.replace(received.body().expose().to_vec()).is_none());
-        server
-            .respond(&head, Padding::None)
-            .expect("a request waits");
-        server.send_data(b"answer").expect("under way");
-        server.finish().expect("under way");
-    };
+    let mut ended = Vec::new();
+    let mut gateway = Gateway::new(world, set, &mut rng);
     for chunk in chunks {
         let mut rest = chunk;
         loop {
@@ -38,45 +132,42 @@ fn run(world: &World, one_exchange: bool, chunks: &mut dyn Iterator<Item = &[u8]
                 keys: &AnyKey,
                 replay: &mut replay,
             };
-            let consumed = server.handle_input(rest, &mut context);
+            let consumed = gateway.server.handle_input(rest, &mut context);
             rest = &rest[consumed..];
-            match server.poll_event() {
-                Some(ServerEvent::Request) => take(&mut server, &mut request),
-                Some(ServerEvent::KeysRequested) => {
-                    server.send_keys(&world.keys.key_set()).expect("small");
+            match gateway.server.poll_event() {
+                Some(event) => gateway.note(event),
+                None if consumed > 0 => {}
+                // The answer has ended, and what is left belongs to the next exchange.
+                None if !set.one_exchange
+                    && gateway.server.state() == ServerState::Done
+                    && !rest.is_empty() =>
+                {
+                    let next = Gateway::new(world, set, &mut rng);
+                    ended.push(std::mem::replace(&mut gateway, next).end());
                 }
-                Some(_) => {}
-                None if consumed == 0 => break,
-                None => {}
+                None => break,
             }
         }
     }
-    server.handle_eof(NOW);
-    if server.poll_event() == Some(ServerEvent::Request) {
-        take(&mut server, &mut request);
-    }
-    let mut out = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        match server.poll_transmit(&mut buffer) {
-            0 => break,
-            count => out.extend_from_slice(&buffer[..count]),
-        }
-    }
-    (request, out)
+    ended.push(gateway.end());
+    ended
 }
 
-fuzz_target!(|input: (u8, bool, bool, &[u8])| {
-    let (step, one_exchange, with_open, bytes) = input;
+fuzz_target!(|input: (u8, u8, &[u8])| {
+    let (how, flags, bytes) = input;
+    let set = Setting {
+        one_exchange: flags & 1 == 0,
+        small_limits: flags & 2 != 0,
+        late: flags & 4 != 0,
+    };
     World::with(|world| {
-        let mut wire = if with_open {
-            world.open_frame()
-        } else {
-            Vec::new()
+        let mut wire = match flags & 8 {
+            0 => world.open_frame(),
+            _ => Vec::new(),
         };
         wire.extend_from_slice(bytes);
-        let whole = run(world, one_exchange, &mut std::iter::once(&wire[..]));
-        let pieces = run(world, one_exchange, &mut wire.chunks(usize::from(step) + 1));
-        assert_eq!(whole, pieces);
+        let whole = run(world, set, std::iter::once(&wire[..]));
+        let in_pieces = run(world, set, pieces(&wire, how));
+        assert_eq!(whole, in_pieces);
     });
 });

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import tempfile
 import threading
 import unittest
 from pathlib import Path
@@ -18,11 +19,13 @@ from sealwire_peer import cobs, frames, hpke, make, vectors
 from sealwire_peer.client import Client, GatewaySaid
 from sealwire_peer.errors import Malformed, Refused, TooLarge, Truncated, Undecryptable, Untrusted
 from sealwire_peer.exchange import ClientExchange, GatewayExchange, ResponseReceiver
-from sealwire_peer.heads import ResponseHead
-from sealwire_peer.sealing import HYBRID_SUITE, P256_SUITE
+from sealwire_peer.heads import RequestHead, ResponseHead
+from sealwire_peer.keys import Identity, decode_record, encode_record, pin_of
+from sealwire_peer.sealing import HYBRID_SUITE, P256_SUITE, Sealer, Secrets, open_header, request_info
 from sealwire_peer.server import CHAT, Server, new_gateway
 
 VECTORS = Path(__file__).parent.parent / "vectors"
+PAGE = Path(__file__).parent.parent.parent / "docs" / "protocol.md"
 CHAT_BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "one two"}]}).encode()
 
 
@@ -101,10 +104,13 @@ class Layout(unittest.TestCase):
         for length in (0, 1, 900, 2004, 33_000, 65_537, 1_000_000):
             for limit in (1024, 16_404):
                 layout = frames.whole(bytes(120), bytes(length), limit)
-                total = sum(plain.size for plain in layout)
-                bare = sum(plain.size for plain in frames.plain_frames(bytes(120), bytes(length), limit))
-                self.assertEqual(total, frames.padme(bare))
-                self.assertTrue(all(plain.size <= limit for plain in layout))
+                head, *data, end = layout
+                self.assertEqual((head.size, end.size), (256, 22))
+                total = sum(plain.size for plain in data)
+                bare = sum(plain.size for plain in frames.plain_frames(bytes(120), bytes(length), limit)[1:-1])
+                self.assertIn(total - frames.padme(bare), range(22))
+                self.assertTrue(all(plain.size == limit for plain in data[:-1]))
+                self.assertEqual(b"".join(plain.content for plain in data), bytes(length))
 
     def test_streams_are_uniform(self) -> None:
         uniform = frames.Uniform(16_404)
@@ -137,6 +143,15 @@ class Vectors(unittest.TestCase):
             with self.subTest(vector["name"]):
                 vectors.check(vector)
 
+    def test_the_files_are_what_this_program_makes(self) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            made = Path(directory)
+            vectors.make_directory(made)
+            kept = VECTORS / "python"
+            self.assertEqual(sorted(p.name for p in made.iterdir()), sorted(p.name for p in kept.iterdir()))
+            for path in made.iterdir():
+                self.assertEqual(path.read_bytes(), (kept / path.name).read_bytes(), f"{path.name}: run make-vectors")
+
     def test_a_changed_vector_does_not_hold(self) -> None:
         vector = make.exchanges()[0]
         for name in ("request_key", "response_base", "info", "key_id", "enc", "ikm_ephemeral"):
@@ -144,6 +159,63 @@ class Vectors(unittest.TestCase):
             changed = {**vector, name: value[:-1] + ("0" if value[-1] != "0" else "1")}
             with self.assertRaises((vectors.Wrong, hpke.KemError), msg=name):
                 vectors.check(changed)
+
+
+class WorkedExchange(unittest.TestCase):
+    """Section 15 of the page, computed again from its private keys and random values alone."""
+
+    def test_the_page(self) -> None:
+        values: dict[str, bytes] = {}
+        name, inside = "", False
+        for line in PAGE.read_text().splitlines():
+            inside = line != "<!-- example:end -->" and (inside or line == "<!-- example:begin -->")
+            if inside and line.startswith("    "):
+                values[name] += bytes.fromhex(line)
+            elif inside and line and not line.startswith(("`", "<")):
+                name = line
+                values[name] = b""
+        identity = Identity(hpke.scalar_key(int.from_bytes(values.pop("identity, private"), "big")))
+        private = hpke.derive_key_pair(hpke.P256, values.pop("epoch key, ikm of DeriveKeyPair"))
+        encoded = encode_record(hpke.P256, private.public, make.NOW - 3_600_000, make.NOW + 82_800_000)
+        record = decode_record(encoded)
+        assert record
+        ikm = values.pop("ephemeral key, ikm of DeriveKeyPair")
+        shared, enc = hpke.encap(hpke.P256, private.public, ikm)
+        header = open_header(P256_SUITE, record.key_id)
+        secrets = Secrets.derive(P256_SUITE, shared, request_info(header))
+        head = RequestHead.decode(values["request HEAD, content"])
+        answer = ResponseHead.decode(values["response HEAD, content"])
+        self.assertEqual((head.method, head.path, answer.status), ("POST", "/v1/chat/completions", 200))
+        self.assertEqual(head.exchange_id, answer.exchange_id)
+        nonce = values["ACCEPT, frame"][4:]
+        key, base = secrets.response(enc, nonce)
+        client, gateway = Sealer(secrets.request_key, secrets.request_nonce), Sealer(key, base)
+        computed = {
+            "identity, public": identity.public,
+            "pin": bytes.fromhex(pin_of(identity.public).removeprefix("sha256:")),
+            "epoch key, private": private.secret.private_numbers().private_value.to_bytes(32, "big"),
+            "record": encoded,
+            "signature": identity.sign(encoded),
+            "key_id": record.key_id,
+            "OPEN, frame": frames.frame(frames.OPEN, header + enc),
+            "info": request_info(header),
+            "request_key": secrets.request_key,
+            "request_nonce": secrets.request_nonce,
+            "response_secret": secrets.response_secret,
+            "request HEAD, content": head.encode(),
+            "ACCEPT, frame": frames.frame(frames.ACCEPT, nonce),
+            "response_key": key,
+            "response_base": base,
+            "response HEAD, content": answer.encode(),
+        }
+        for direction, sealer in (("request", client), ("response", gateway)):
+            for kind, name in ((frames.HEAD, "HEAD"), (frames.DATA, "DATA"), (frames.END, "END")):
+                content = values.get(f"{direction} {name}, content", b"")
+                computed[f"{direction} {name}, frame"] = sealer.seal(frames.Plain(kind, content))
+        for direction in ("request", "response"):
+            computed[f"{direction} DATA, content"] = values[f"{direction} DATA, content"]
+            self.assertIn("messages" if direction == "request" else "choices", json.loads(values[f"{direction} DATA, content"]))
+        self.assertEqual({k: v.hex() for k, v in values.items()}, {k: v.hex() for k, v in computed.items()})
 
 
 class Exchanges(unittest.TestCase):

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use sealwire_core::keys::Pin;
+use sealwire_core::exchange::{ServerEvent, ServerOptions};
+use sealwire_core::head::ResponseHead;
+use sealwire_core::keys::{KeySet, Pin};
+use sealwire_core::padding::Padding;
 use sealwire_core::session::{
-    ClientSession, Failure, GatewayState, SessionConfig, SessionError, Step, Trust,
+    ClientSession, Failure, GatewayState, SessionConfig, SessionError, SessionEvent, Step, Trust,
 };
-use sealwire_core::{Now, RejectCode};
-use sealwire_tests::pair::{NOW, World};
+use sealwire_core::{ErrorCode, Now, RejectCode, UnixTime};
+use sealwire_tests::pair::{NOW, World, drain_server};
 
 fn now(seconds: u64) -> Now {
     Now {
@@ -119,4 +122,250 @@ fn a_timeout_ends_it() {
     session.handle_timeout(now(due.as_secs()));
     let over = session.step(now(due.as_secs()), &mut world.rng);
     assert!(matches!(over, Err(SessionError::Timeout { .. })));
+}
+
+/// What the session sends, as a gateway gets it.
+fn sent(session: &mut ClientSession) -> Vec<u8> {
+    let (mut wire, mut out) = (Vec::new(), [0; 4096]);
+    while let count @ 1.. = session.poll_transmit(&mut out).expect("memory") {
+        wire.extend_from_slice(&out[..count]);
+    }
+    wire
+}
+
+/// A gateway's answer to what was sent, and what it read in the head.
+fn serve(world: &mut World, wire: &[u8], clock: UnixTime) -> (Vec<u8>, Option<(UnixTime, String)>) {
+    world.now = clock;
+    let mut server = world.server(ServerOptions::default());
+    world.feed_server(&mut server, wire);
+    server.handle_eof(clock);
+    let mut told = None;
+    if server.poll_event() == Some(ServerEvent::Request) {
+        let request = server.take_request().expect("announced");
+        let head = request.head();
+        let key = head.idempotency_key.expect("in every try").to_owned();
+        told = Some((head.time, key));
+        let head = ResponseHead::new(200, head.exchange_id);
+        server.respond(&head, Padding::None).expect("waits");
+        server.finish().expect("under way");
+    }
+    (drain_server(&mut server), told)
+}
+
+/// Feeds an answer and says whether it was whole.
+fn hear(session: &mut ClientSession, world: &mut World, now: Now, wire: &[u8]) -> bool {
+    let (mut rest, mut complete) = (wire, false);
+    while !rest.is_empty() && session.is_sending() {
+        let count = session.handle_input(now, rest, &mut world.rng);
+        rest = &rest[count..];
+        while let Some(event) = session.poll_event(now, &mut world.rng) {
+            complete |= matches!(event, SessionEvent::Complete(_));
+        }
+    }
+    complete
+}
+
+/// REPLAY-5: the gateway's clock is learned from ERROR(time), kept, and one more request is sealed; with the key of the first
+/// (REPLAY-6).
+#[test]
+fn the_gateways_clock_is_learned_once() {
+    let mut world = World::new(6);
+    let set = world.keys.key_set();
+    let mut session = session(&world, Trust::Pin(set.pin()));
+    assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
+    session.handle_key_set(now(0), set.clone());
+    // An hour ahead of the client, for which the key set is still good.
+    let ahead = UnixTime::from_millis(NOW.as_millis() + 3_600_000);
+    assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Send));
+    let first = sent(&mut session);
+    let (answer, told) = serve(&mut world, &first, ahead);
+    assert_eq!(told, None);
+    assert!(!hear(&mut session, &mut world, now(0), &answer));
+    // At once, without a wait: the client was wrong, not the gateway busy. Ten seconds later it still counts from that clock.
+    assert_eq!(session.step(now(10), &mut world.rng), Ok(Step::Send));
+    let second = sent(&mut session);
+    assert_ne!(first, second, "a ciphertext is never sent twice");
+    let then = UnixTime::from_millis(ahead.as_millis() + 10_000);
+    let (answer, told) = serve(&mut world, &second, then);
+    let (time, key) = told.expect("taken");
+    assert_eq!(time, then);
+    assert!(hear(&mut session, &mut world, now(10), &answer));
+    session.handle_eof(now(10), &mut world.rng);
+
+    // Kept for the next session; its own idempotency key is another.
+    let gateway = session.gateway().clone();
+    let config = SessionConfig::new(Trust::Pin(set.pin()));
+    let request = world.request(b"{}");
+    let mut next = ClientSession::new(&world.memory, config, gateway, request, now(20));
+    assert_eq!(next.step(now(20), &mut world.rng), Ok(Step::Send));
+    let later = UnixTime::from_millis(ahead.as_millis() + 20_000);
+    let wire = sent(&mut next);
+    let (_, told) = serve(&mut world, &wire, later);
+    let (time, other) = told.expect("taken at the first try");
+    assert_eq!(time, later);
+    assert_ne!(key, other);
+
+    // A gateway that always says so is asked twice, not for ever.
+    let far = UnixTime::from_millis(ahead.as_millis() + 9_000_000);
+    let further = UnixTime::from_millis(far.as_millis() + 9_000_000);
+    let mut session = self::session(&world, Trust::Pin(set.pin()));
+    assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
+    session.handle_key_set(now(0), set);
+    for clock in [far, further] {
+        assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Send));
+        let wire = sent(&mut session);
+        let (answer, _) = serve(&mut world, &wire, clock);
+        hear(&mut session, &mut world, now(0), &answer);
+    }
+    let refused = SessionError::Refused {
+        code: ErrorCode::Time,
+        answer_begun: false,
+    };
+    assert_eq!(session.step(now(0), &mut world.rng), Err(refused));
+}
+
+/// REPLAY-6, the client's half: one idempotency key from the first try on, whatever the next one is for.
+#[test]
+fn every_try_has_the_same_idempotency_key() {
+    let mut world = World::new(7);
+    let set = world.keys.key_set();
+    let mut session = session(&world, Trust::Pin(set.pin()));
+    assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
+    session.handle_key_set(now(0), set.clone());
+    let mut keys = Vec::new();
+    let mut clock = 0;
+    for lost in 0..4 {
+        assert_eq!(session.step(now(clock), &mut world.rng), Ok(Step::Send));
+        let wire = sent(&mut session);
+        let (_, told) = serve(&mut world, &wire, NOW);
+        keys.push(told.expect("a new request each time").1);
+        match lost {
+            0 => session.handle_failure(now(clock), Failure::Reset, &mut world.rng),
+            1 => {
+                hear(&mut session, &mut world, now(clock), &[0x05, 0, 0, 1, 3]);
+                assert_eq!(
+                    session.step(now(clock), &mut world.rng),
+                    Ok(Step::FetchKeys)
+                );
+                session.handle_key_set(now(clock), set.clone());
+            }
+            _ => session.handle_eof(now(clock), &mut world.rng),
+        }
+        clock += 100;
+        if let Ok(Step::Wait(until)) = session.step(now(clock), &mut world.rng) {
+            clock = until.as_secs() + 1;
+        }
+    }
+    assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    // One that the caller chose is kept.
+    let mut request = world.request(b"{}");
+    request.idempotency_key = Some("mine".into());
+    let gateway = session.gateway().clone();
+    let config = SessionConfig::new(Trust::Pin(set.pin()));
+    let mut session = ClientSession::new(&world.memory, config, gateway, request, now(0));
+    assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Send));
+    let wire = sent(&mut session);
+    let (_, told) = serve(&mut world, &wire, NOW);
+    assert_eq!(told.expect("taken").1, "mine");
+}
+
+/// TRUST-1, TRUST-2: a key that an earlier session took with less trust is not used by one that demands more.
+#[test]
+fn trust_is_not_inherited() {
+    let mut world = World::new(8);
+    let set = world.keys.key_set();
+    let learned = |world: &mut World, trust| {
+        let mut session = session(world, trust);
+        assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
+        session.handle_key_set(now(0), world.keys.key_set());
+        if session.step(now(0), &mut world.rng) == Ok(Step::Judge) {
+            session.judge(now(0), true);
+        }
+        assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Send));
+        session.gateway().clone()
+    };
+    let step = |world: &mut World, gateway: &GatewayState, trust| {
+        let (config, request) = (SessionConfig::new(trust), world.request(b"{}"));
+        let mut session =
+            ClientSession::new(&world.memory, config, gateway.clone(), request, now(0));
+        let first = session.step(now(0), &mut world.rng);
+        if first == Ok(Step::FetchKeys) {
+            session.handle_key_set(now(0), world.keys.key_set());
+            return session.step(now(0), &mut world.rng);
+        }
+        first
+    };
+    let other = Pin::from_bytes([9; 32]);
+    let wrong = Err(SessionError::Identity {
+        expected: other,
+        found: set.pin(),
+    });
+    let any = learned(&mut world, Trust::DangerousAny);
+    assert_eq!(step(&mut world, &any, Trust::DangerousAny), Ok(Step::Send));
+    assert_eq!(step(&mut world, &any, Trust::Ask), Ok(Step::Judge));
+    assert_eq!(step(&mut world, &any, Trust::AskEachKey), Ok(Step::Judge));
+    assert_eq!(
+        step(&mut world, &any, Trust::Pin(set.pin())),
+        Ok(Step::Send)
+    );
+    assert_eq!(step(&mut world, &any, Trust::Pin(other)), wrong);
+    let asked = learned(&mut world, Trust::Ask);
+    assert_eq!(step(&mut world, &asked, Trust::Ask), Ok(Step::Send));
+    assert_eq!(step(&mut world, &asked, Trust::AskEachKey), Ok(Step::Judge));
+    assert_eq!(step(&mut world, &asked, Trust::Pin(other)), wrong);
+    let each = learned(&mut world, Trust::AskEachKey);
+    assert_eq!(step(&mut world, &each, Trust::AskEachKey), Ok(Step::Send));
+}
+
+/// TRUST-4: evidence is judged for the record that is used, again after each rotation, and before anything is sealed.
+#[test]
+fn evidence_is_judged_for_each_record() {
+    let mut world = World::new(9);
+    // Stands for a quote: it commits to the record's hash, and nothing else does.
+    world.keys.attest(|_, hash| Some(hash.to_vec()));
+    let verify = |session: &ClientSession| {
+        let signed = session.candidate(now(0)).expect("to be judged");
+        signed.evidence.as_deref() == Some(&signed.hash()[..])
+    };
+    let mut session = session(&world, Trust::AskEachKey);
+    assert_eq!(session.candidate(now(0)), None);
+    assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
+    // By JSON, as over HTTP.
+    let json = world.keys.key_set().to_json();
+    session.handle_key_set(now(0), KeySet::from_json(json.as_bytes()).expect("its own"));
+    assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Judge));
+    assert!(verify(&session));
+    session.judge(now(0), true);
+    assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Send));
+
+    // The gateway rotates; the client hears REJECT(key), fetches, and judges the new record, whose identity it knows.
+    let later = UnixTime::from_millis(NOW.as_millis() + 13 * 3_600_000);
+    world.keys.rotate(later, &mut world.rng).expect("seeded");
+    let gateway = session.gateway().clone();
+    for attested in [false, true] {
+        if attested {
+            world.keys.attest(|_, hash| Some(hash.to_vec()));
+        }
+        let at = Now {
+            monotonic: Duration::from_secs(13 * 3600),
+            unix: later,
+        };
+        let (config, request) = (SessionConfig::new(Trust::AskEachKey), world.request(b"{}"));
+        let mut next = ClientSession::new(&world.memory, config, gateway.clone(), request, at);
+        assert_eq!(next.step(at, &mut world.rng), Ok(Step::Send));
+        sent(&mut next);
+        hear(&mut next, &mut world, at, &[0x05, 0, 0, 1, 3]);
+        assert_eq!(next.step(at, &mut world.rng), Ok(Step::FetchKeys));
+        next.handle_key_set(at, world.keys.key_set());
+        assert_eq!(next.step(at, &mut world.rng), Ok(Step::Judge));
+        let signed = next.candidate(at).expect("to be judged");
+        let good = signed.evidence.as_deref() == Some(&signed.hash()[..]);
+        assert_eq!(good, attested);
+        next.judge(at, good);
+        match next.step(at, &mut world.rng) {
+            Ok(Step::Send) => assert!(attested),
+            Err(SessionError::Untrusted { .. }) => assert!(!attested),
+            other => panic!("{other:?}"),
+        }
+    }
 }

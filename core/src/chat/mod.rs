@@ -5,7 +5,8 @@
 //!
 //!  sealed frames --> SecureBytes ---> ChatCompletion --> JsonStr --> &str, SecureString
 //!                         |     `---> ErrorBody
-//!                         `--> SseParser --> SseEvent --> ChatChunk --> ChatAccumulator
+//!                         |--> SseParser --> SseEvent --> ChatChunk --> ChatAccumulator
+//!                         `--> ChatReader --> ChatEvent: the same events for whole answers and streamed ones
 //! ```
 //!
 //! No text of a request or an answer is ever on the ordinary heap: requests borrow what they say and are written once,
@@ -51,6 +52,7 @@
 mod answer;
 mod error;
 pub mod json;
+mod reader;
 mod request;
 mod sse;
 
@@ -60,6 +62,7 @@ pub use answer::{
     Usage,
 };
 pub use error::{ChatError, JsonFault};
+pub use reader::{ChatEvent, ChatReader, ToolCallDelta};
 pub use request::{
     AudioOutput, ChatRequest, Content, ContentPart, Function, FunctionChoice, Message, Prediction,
     ResponseFormat, Role, StreamOptions, Tool, ToolCall, ToolChoice, UserLocation,

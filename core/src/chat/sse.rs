@@ -123,6 +123,14 @@ impl SseParser {
             return None;
         }
         self.state = State::Lent;
+        self.event()
+    }
+
+    /// The event that is complete, or was lent last, left where it is.
+    pub(super) fn event(&self) -> Option<SseEvent<'_>> {
+        if self.state == State::Reading {
+            return None;
+        }
         // "If the data buffer's last character is a U+000A LINE FEED (LF) character, then remove the last character
         // from the data buffer." Every line of data has left one.
         let data = &self.buffer.expose()[..self.data_len - 1];
@@ -255,6 +263,14 @@ impl SseParser {
         self.buffer.try_extend_from_slice(b"\n")?;
         self.data_len = self.buffer.len();
         Ok(())
+    }
+
+    /// Wipes the event that is complete, if there is one.
+    pub(super) fn forget_event(&mut self) {
+        if self.state == State::Ready {
+            self.state = State::Lent;
+        }
+        self.wipe_lent();
     }
 
     fn wipe_lent(&mut self) {

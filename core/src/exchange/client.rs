@@ -9,13 +9,14 @@ use super::incoming::Incoming;
 use super::limits::Limits;
 use super::outgoing::{Outgoing, Queue};
 use super::request::Request;
+use crate::agreement::{KeyAgreement, RustCrypto, SEED_LEN};
 use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
 use crate::frame::{FrameHeader, FrameType};
 use crate::head::{EXCHANGE_ID_LEN, ResponseHead};
 use crate::keys::GatewayKey;
 use crate::padding::Padding;
 use crate::record::{Complete, OpenHeader, Opener, Sealer};
-use crate::schedule::{KEY_BLOCK_LEN, KeyBlock, SEED_LEN, encapsulate};
+use crate::schedule::{KEY_BLOCK_LEN, KeyBlock};
 use crate::state::{ClientState, client_table, next};
 use crate::suite::{RecordAead, Suite};
 use crate::time::UnixTime;
@@ -102,8 +103,6 @@ pub struct ClientExchange<A = Aes256Gcm> {
     state: ClientState,
     request: Request,
     body_sent: usize,
-    /// The gateway answered before the request's END, and the rest was not sent.
-    is_cut: bool,
     exchange_id: [u8; EXCHANGE_ID_LEN],
     options: ClientOptions,
     enc_digest: Sha256,
@@ -112,6 +111,9 @@ pub struct ClientExchange<A = Aes256Gcm> {
     opener: Option<Opener<A, SecureArray<KEY_BLOCK_LEN>>>,
     queue: Queue,
     cancel: Option<Queue>,
+    cancelled: bool,
+    /// The gateway answered before the request had left: what is left of it stays here.
+    cut_short: bool,
     incoming: Incoming,
     pending: Option<Pending>,
 }
@@ -149,6 +151,23 @@ impl<A: RecordAead> ClientExchange<A> {
         options: ClientOptions,
         rng: &mut R,
     ) -> Result<Self, (Request, Error)> {
+        Self::with_agreement(memory, &RustCrypto, key, request, now, options, rng)
+    }
+
+    /// [`new`](ClientExchange::new) with other implementations of the record cipher and the key agreement.
+    ///
+    /// # Errors
+    /// As there.
+    #[allow(clippy::result_large_err)] // the request comes back, whatever its size
+    pub fn with_agreement<R: TryCryptoRng + ?Sized>(
+        memory: &SecureMemory,
+        agreement: &dyn KeyAgreement,
+        key: &GatewayKey,
+        request: Request,
+        now: UnixTime,
+        options: ClientOptions,
+        rng: &mut R,
+    ) -> Result<Self, (Request, Error)> {
         let limit = options.max_request.min(u64::from(key.max_request));
         if request.body.len() as u64 > limit {
             return Err((
@@ -160,7 +179,7 @@ impl<A: RecordAead> ClientExchange<A> {
                 .into(),
             ));
         }
-        match Prepared::new(memory, key, &request, now, options, rng) {
+        match Prepared::new(memory, agreement, key, &request, now, options, rng) {
             Ok(Prepared {
                 outgoing,
                 enc_digest,
@@ -170,7 +189,6 @@ impl<A: RecordAead> ClientExchange<A> {
                 state: ClientState::Sending,
                 request,
                 body_sent: 0,
-                is_cut: false,
                 exchange_id,
                 options,
                 enc_digest,
@@ -179,6 +197,8 @@ impl<A: RecordAead> ClientExchange<A> {
                 opener: None,
                 queue: Queue::default(),
                 cancel: None,
+                cancelled: false,
+                cut_short: false,
                 incoming,
                 pending: None,
             }),
@@ -193,7 +213,13 @@ impl<A: RecordAead> ClientExchange<A> {
 
     /// Whether everything of the request has left through [`poll_transmit`](Self::poll_transmit).
     pub fn is_request_sent(&self) -> bool {
-        self.sending.is_none() && self.queue.len() == 0 && !self.is_cut
+        self.sending.is_none() && self.queue.len() == 0
+    }
+
+    /// Whether a raw stream may carry another exchange now (ORDER-7): the response has ended, and everything of the request has
+    /// left. After a failure, or an answer that came before the request had left, the stream is closed.
+    pub fn can_continue(&self) -> bool {
+        self.state == ClientState::Done && !self.cut_short && self.is_request_sent()
     }
 
     /// The random id of this exchange, as the response must name it.
@@ -228,17 +254,10 @@ impl<A: RecordAead> ClientExchange<A> {
             }
             written += outgoing.queue().transmit(&mut out[written..]);
         }
-        Ok(written)
-    }
-
-    /// A gateway answers before END where it met a limit or a deadline (ORDER-3): the rest of the request is of no use to it.
-    fn cut_request(&mut self) {
-        if let Some(outgoing) = self.sending.take() {
-            let (sealer, _) = outgoing.into_parts();
-            self.keys = Some(sealer.into_keys());
-            self.is_cut = true;
+        if self.state == ClientState::Sending && self.is_request_sent() {
             self.state = ClientState::AwaitAccept;
         }
+        Ok(written)
     }
 
     /// After END: the request key is needed for nothing more, so CANCEL is sealed now, to be sent or thrown away.
@@ -252,7 +271,6 @@ impl<A: RecordAead> ClientExchange<A> {
         self.keys = Some(sealer.into_keys());
         self.queue = queue;
         self.cancel = Some(cancel);
-        self.state = ClientState::AwaitAccept;
         Ok(())
     }
 
@@ -269,14 +287,13 @@ impl<A: RecordAead> ClientExchange<A> {
         if matches!(self.state, ClientState::Done | ClientState::Failed) {
             return Err(Misuse::State("the exchange is over"));
         }
-        let mut bytes = cancel;
-        let mut frame = [0; 64];
-        let len = bytes.transmit(&mut frame);
-        self.queue.push(&frame[..len]);
+        self.queue.append(cancel);
+        self.cancelled = true;
         Ok(())
     }
 
-    /// Takes bytes from the gateway and says how many. Stops after a frame that made an event: call
+    /// Takes bytes from the gateway and says how many. A gateway that has heard enough may answer before the request has left:
+    /// then nothing more is transmitted, and its refusal is the only event. Stops after a frame that made an event: call
     /// [`poll_event`](Self::poll_event), then go on with the rest.
     ///
     /// # Errors
@@ -293,9 +310,6 @@ impl<A: RecordAead> ClientExchange<A> {
     }
 
     fn take_input(&mut self, input: &[u8]) -> Result<usize, Error> {
-        if !input.is_empty() {
-            self.cut_request();
-        }
         let mut consumed = 0;
         while consumed < input.len() && self.pending.is_none() {
             if self.state == ClientState::Done {
@@ -304,7 +318,9 @@ impl<A: RecordAead> ClientExchange<A> {
                 }
                 break;
             }
-            let (count, frame) = self.incoming.handle_input(&input[consumed..], None);
+            let state = self.state;
+            let expected = |kind| next(client_table(), state, kind).is_some();
+            let (count, frame) = self.incoming.handle_input(&input[consumed..], expected);
             consumed += count;
             if let Some(kind) = frame? {
                 self.handle_frame(kind)?;
@@ -315,8 +331,12 @@ impl<A: RecordAead> ClientExchange<A> {
 
     fn handle_frame(&mut self, kind: FrameType) -> Result<(), Error> {
         let state = next(client_table(), self.state, kind).ok_or(Malformed::Order)?;
+        let outgoing = self.stop_sending();
         let pending = match kind {
             FrameType::Accept => {
+                if let Some(outgoing) = outgoing {
+                    self.keys = Some(outgoing.into_parts().0.into_keys());
+                }
                 self.accept()?;
                 None
             }
@@ -325,6 +345,10 @@ impl<A: RecordAead> ClientExchange<A> {
             ))),
             _ => self.open(kind)?,
         };
+        // Whoever cancelled wants to know how it ended, and nothing else.
+        let pending = pending.filter(|pending| {
+            !self.cancelled || !matches!(pending, Pending::Head { .. } | Pending::Data { .. })
+        });
         self.state = state;
         if state == ClientState::Done {
             self.opener = None;
@@ -336,6 +360,16 @@ impl<A: RecordAead> ClientExchange<A> {
             None => self.incoming.next_frame(),
         }
         Ok(())
+    }
+
+    /// An answer has begun: what is left of the request is of no more use to the gateway.
+    fn stop_sending(&mut self) -> Option<Outgoing<A>> {
+        if self.state == ClientState::Sending {
+            self.cut_short = true;
+            self.queue = Queue::default();
+            self.cancel = None;
+        }
+        self.sending.take()
     }
 
     fn accept(&mut self) -> Result<(), Error> {
@@ -418,6 +452,8 @@ impl<A: RecordAead> ClientExchange<A> {
     fn fail(&mut self) {
         self.state = ClientState::Failed;
         self.sending = None;
+        self.queue = Queue::default();
+        self.cancel = None;
         self.keys = None;
         self.opener = None;
         self.pending = None;
@@ -444,6 +480,7 @@ struct Prepared<A> {
 impl<A: RecordAead> Prepared<A> {
     fn new<R: TryCryptoRng + ?Sized>(
         memory: &SecureMemory,
+        agreement: &dyn KeyAgreement,
         key: &GatewayKey,
         request: &Request,
         now: UnixTime,
@@ -461,7 +498,14 @@ impl<A: RecordAead> Prepared<A> {
         let mut enc = [0; Suite::MAX_ENC_LEN];
         let enc = &mut enc[..key.suite.enc_len()];
         let mut keys = KeyBlock::new(memory.array::<KEY_BLOCK_LEN>()?);
-        encapsulate(&header, &key.public_key, seed.expose_mut(), enc, &mut keys)?;
+        let public_key = &key.public_key;
+        agreement.encapsulate(
+            &header,
+            public_key,
+            seed.expose_mut(),
+            enc,
+            keys.secrets_mut(),
+        )?;
 
         let mut queue = Queue::default();
         let open = FrameHeader::new(FrameType::Open, OpenHeader::LEN + enc.len())?;

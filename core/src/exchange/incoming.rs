@@ -31,21 +31,22 @@ impl Incoming {
 
     /// Takes bytes up to the end of one frame. Returns how many, also on an error, and the frame's type once it is whole.
     ///
-    /// `clear_limit` bounds the body of clear frames that have no fixed length (FRAME-5); without it there are none.
+    /// A frame that is not `expected`, or too large, is refused by its header alone, before there is room for its body (FRAME-3,
+    /// FRAME-6).
     pub(super) fn handle_input(
         &mut self,
         input: &[u8],
-        clear_limit: Option<usize>,
+        expected: impl Fn(FrameType) -> bool,
     ) -> (usize, Result<Option<FrameType>, Error>) {
         let mut consumed = 0;
-        let result = self.collect(input, clear_limit, &mut consumed);
+        let result = self.collect(input, expected, &mut consumed);
         (consumed, result)
     }
 
     fn collect(
         &mut self,
         input: &[u8],
-        clear_limit: Option<usize>,
+        expected: impl Fn(FrameType) -> bool,
         consumed: &mut usize,
     ) -> Result<Option<FrameType>, Error> {
         self.forget_taken();
@@ -57,7 +58,10 @@ impl Incoming {
                     return Ok(None);
                 };
                 let header = FrameHeader::parse(*bytes)?;
-                self.check_limits(header, clear_limit)?;
+                if !expected(header.kind()) {
+                    return Err(Malformed::Order.into());
+                }
+                self.check_limits(header)?;
                 *self.header.insert(header)
             }
         };
@@ -74,27 +78,13 @@ impl Incoming {
         !self.frame.is_empty() && !self.taken
     }
 
-    /// FRAME-3, LIMIT-1: from the header alone.
-    fn check_limits(
-        &self,
-        header: FrameHeader,
-        clear_limit: Option<usize>,
-    ) -> Result<(), PeerError> {
-        if header.kind().is_sealed() {
-            if header.size() > self.limits.frame {
-                return Err(PeerError::TooLarge {
-                    what: "frame",
-                    limit: self.limits.frame as u64,
-                });
-            }
-        } else if header.kind().has_free_length() {
-            let limit = clear_limit.ok_or(Malformed::Order)?;
-            if header.body_len() > limit {
-                return Err(PeerError::TooLarge {
-                    what: "frame",
-                    limit: limit as u64,
-                });
-            }
+    /// LIMIT-1. Clear frames are bounded by their type (FRAME-5).
+    fn check_limits(&self, header: FrameHeader) -> Result<(), PeerError> {
+        if header.kind().is_sealed() && header.size() > self.limits.frame {
+            return Err(PeerError::TooLarge {
+                what: "frame",
+                limit: self.limits.frame as u64,
+            });
         }
         if self.wire + header.size() as u64 > self.limits.wire {
             return Err(PeerError::TooLarge {
@@ -168,6 +158,17 @@ pub(super) struct Drain {
     wire: u64,
 }
 
+/// How far a [`Drain`] has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Drained {
+    /// The request has not ended.
+    Not,
+    /// It ended by its last frame: what follows is another exchange.
+    ToEnd,
+    /// It passed the limit, or is no request: nobody can tell what follows.
+    Broken,
+}
+
 impl Drain {
     /// Goes on from where `incoming` stands, perhaps in the middle of a frame.
     pub(super) fn continue_from(incoming: &Incoming) -> Self {
@@ -192,8 +193,8 @@ impl Drain {
         drain
     }
 
-    /// Takes bytes. Returns how many, and whether the request has ended: by its last frame, or by breaking the framing or the limit.
-    pub(super) fn handle_input(&mut self, input: &[u8], wire_limit: u64) -> (usize, bool) {
+    /// Takes bytes. Returns how many, and whether the request has ended.
+    pub(super) fn handle_input(&mut self, input: &[u8], wire_limit: u64) -> (usize, Drained) {
         let mut consumed = 0;
         loop {
             let (left, last) = match self.body {
@@ -205,31 +206,41 @@ impl Drain {
                     self.have += count;
                     consumed += count;
                     if self.have < HEADER_LEN {
-                        return (consumed, false);
+                        return (consumed, Drained::Not);
                     }
-                    let Ok(header) = FrameHeader::parse(self.header) else {
-                        return (consumed, true);
-                    };
                     self.have = 0;
-                    self.wire += header.size() as u64;
-                    if self.wire > wire_limit {
-                        return (consumed, true);
+                    match FrameHeader::parse(self.header) {
+                        Ok(header) if belongs_to_request(header.kind()) => {
+                            self.wire += header.size() as u64;
+                            if self.wire > wire_limit {
+                                return (consumed, Drained::Broken);
+                            }
+                            (header.body_len(), ends_request(header.kind()))
+                        }
+                        _ => return (consumed, Drained::Broken),
                     }
-                    (header.body_len(), ends_request(header.kind()))
                 }
             };
             let count = left.min(input.len() - consumed);
             consumed += count;
             if left > count {
                 self.body = Some((left - count, last));
-                return (consumed, false);
+                return (consumed, Drained::Not);
             }
             self.body = None;
             if last {
-                return (consumed, true);
+                return (consumed, Drained::ToEnd);
             }
         }
     }
+}
+
+/// What can stand in a request after OPEN.
+fn belongs_to_request(kind: FrameType) -> bool {
+    matches!(
+        kind,
+        FrameType::Head | FrameType::Data | FrameType::End | FrameType::Cancel
+    )
 }
 
 fn ends_request(kind: FrameType) -> bool {

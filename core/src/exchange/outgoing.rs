@@ -45,6 +45,11 @@ impl Queue {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Puts what waits in `other` behind what waits here.
+    pub(super) fn append(&mut self, other: Self) {
+        self.push(&other.bytes[other.sent..]);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.bytes.len() - self.sent
     }

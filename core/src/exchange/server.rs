@@ -5,23 +5,22 @@ use rand_core::TryCryptoRng;
 use sealwire_memlock::{SecureArray, SecureBytes, SecureMemory};
 use sha2::{Digest, Sha256};
 
-use super::incoming::{Drain, Incoming};
+use super::incoming::{Drain, Drained, Incoming};
 use super::limits::Limits;
 use super::outgoing::{Outgoing, Queue};
+use super::received::ReceivedRequest;
 use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
-use crate::frame::{FrameHeader, FrameType, RESPONSE_NONCE_LEN};
+use crate::frame::{FrameHeader, FrameType, RESPONSE_NONCE_LEN, VERSION};
 use crate::head::{RequestHead, ResponseHead};
 use crate::keys::{KeySet, Keys};
 use crate::padding::Padding;
 use crate::record::{OpenHeader, Opener, Sealer};
 use crate::replay::{Admission, ReplayStore, WINDOW};
-use crate::schedule::{KEY_BLOCK_LEN, KeyBlock, decapsulate};
+use crate::schedule::{KEY_BLOCK_LEN, KeyBlock};
 use crate::state::{ServerState, next, server_table};
 use crate::suite::RecordAead;
 use crate::time::UnixTime;
 
-/// The longest OPEN of any suite, offered or not, so that REJECT can name the reason (FRAME-5).
-const OPEN_LIMIT: usize = 15 + 1153;
 /// `send_data` takes nothing more while this much ciphertext waits to leave.
 const QUEUE_LIMIT: usize = 64 * 1024;
 
@@ -67,38 +66,6 @@ pub enum ServerEvent {
     Cancelled,
 }
 
-/// A whole request, in secure memory.
-pub struct ReceivedRequest {
-    head: SecureBytes,
-    body: SecureBytes,
-}
-
-impl ReceivedRequest {
-    /// The head.
-    pub fn head(&self) -> RequestHead<'_> {
-        // `handle_frame` decoded these bytes before it kept them, and nothing has changed them.
-        RequestHead::decode(self.head.expose()).expect("decoded when it arrived")
-    }
-
-    /// The body.
-    pub const fn body(&self) -> &SecureBytes {
-        &self.body
-    }
-
-    /// The body, alone.
-    pub fn into_body(self) -> SecureBytes {
-        self.body
-    }
-}
-
-impl core::fmt::Debug for ReceivedRequest {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("ReceivedRequest")
-            .field("head", &self.head())
-            .finish_non_exhaustive()
-    }
-}
-
 /// One request and its response, from the gateway's side. See the [module](super) for the grammar.
 pub struct ServerExchange<A = Aes256Gcm> {
     state: ServerState,
@@ -116,7 +83,12 @@ pub struct ServerExchange<A = Aes256Gcm> {
     response_frame_limit: usize,
     sending: Option<Outgoing<A>>,
     response_ended: bool,
+    cancelled: bool,
+    /// Nobody can tell where the next exchange would begin.
+    broken: bool,
     queue: Queue,
+    /// [`ServerEvent::Request`] was given out, or is about to be.
+    announced: bool,
     event: Option<ServerEvent>,
 }
 
@@ -170,7 +142,10 @@ impl<A: RecordAead> ServerExchange<A> {
             response_frame_limit: crate::frame::MIN_MAX_FRAME,
             sending: None,
             response_ended: false,
+            cancelled: false,
+            broken: false,
             queue: Queue::default(),
+            announced: false,
             event: None,
         })
     }
@@ -185,6 +160,12 @@ impl<A: RecordAead> ServerExchange<A> {
         self.response_ended && self.pending_transmit() == 0
     }
 
+    /// Whether a raw stream may carry another exchange after this one (ORDER-7): the response has left, and the request was read to
+    /// its end. Otherwise the stream is closed, once what [`poll_transmit`](Self::poll_transmit) gives is sent.
+    pub fn can_continue(&self) -> bool {
+        self.is_finished() && !self.broken
+    }
+
     /// Takes bytes from the client and says how many; 0 while an event waits, or when the rest belongs to the next exchange.
     ///
     /// A request that breaks the protocol is refused, not an error here: it is read to its end, then answered (ORDER-3).
@@ -194,11 +175,10 @@ impl<A: RecordAead> ServerExchange<A> {
             let rest = &input[consumed..];
             match self.state {
                 ServerState::Draining => {
-                    let (count, ended) = self
-                        .drain
-                        .handle_input(rest, self.options.request.wire.saturating_mul(2));
+                    let (count, drained) = self.drain.handle_input(rest, self.drain_limit());
                     consumed += count;
-                    if ended {
+                    if drained != Drained::Not {
+                        self.broken |= drained == Drained::Broken;
                         self.answer_refusal();
                     }
                 }
@@ -211,11 +191,12 @@ impl<A: RecordAead> ServerExchange<A> {
                     // After a refusal or an answer, what else comes over HTTP is of no interest.
                     consumed = input.len();
                 }
+                ServerState::Responding if self.broken => consumed = input.len(),
                 ServerState::Handling | ServerState::Responding if !self.next_is_cancel(rest) => {
                     break;
                 }
                 _ => {
-                    let (count, frame) = self.incoming.handle_input(rest, Some(OPEN_LIMIT));
+                    let (count, frame) = self.take_frame(rest);
                     consumed += count;
                     match frame {
                         Ok(None) => {}
@@ -224,14 +205,20 @@ impl<A: RecordAead> ServerExchange<A> {
                                 self.refuse_frame(kind, error, context.now);
                             }
                         }
+                        // Too late to refuse; the stream is of no more use after this response.
+                        Err(_) if self.state == ServerState::Responding => self.broken = true,
                         Err(error) => {
                             let may_drain = matches!(
                                 error,
-                                Error::Peer(PeerError::TooLarge { .. }) | Error::Environment(_)
+                                Error::Peer(
+                                    PeerError::TooLarge { .. }
+                                        | PeerError::Malformed(Malformed::Order)
+                                ) | Error::Environment(_)
                             );
                             self.refuse(error, context.now);
                             // Broken framing cannot be followed to the end of the request.
                             if !may_drain {
+                                self.broken = true;
                                 self.answer_refusal();
                             }
                         }
@@ -242,9 +229,26 @@ impl<A: RecordAead> ServerExchange<A> {
         consumed
     }
 
-    /// On a raw stream only CANCEL may follow END; OPEN begins the next exchange.
+    fn take_frame(&mut self, input: &[u8]) -> (usize, Result<Option<FrameType>, Error>) {
+        let (state, stream, cancelled) = (self.state, !self.options.one_exchange, self.cancelled);
+        self.incoming
+            .handle_input(input, |kind| match (state, kind) {
+                // Between exchanges: the keys are asked for, or a CANCEL of the last exchange comes late.
+                (ServerState::AwaitOpen, FrameType::KeysRequest) => stream,
+                (ServerState::AwaitOpen, FrameType::Cancel) => stream && !cancelled,
+                _ => next(server_table(), state, kind).is_some(),
+            })
+    }
+
+    /// Bytes on the wire that a refused request may take, those before the refusal included.
+    fn drain_limit(&self) -> u64 {
+        self.options.request.wire.saturating_mul(2)
+    }
+
+    /// On a raw stream only one CANCEL may follow END; OPEN begins the next exchange.
     fn next_is_cancel(&self, rest: &[u8]) -> bool {
-        self.incoming.has_begun() || rest.first() == Some(&(FrameType::Cancel as u8))
+        let is_cancel = rest.first() == Some(&(FrameType::Cancel as u8));
+        self.incoming.has_begun() || is_cancel && !self.cancelled
     }
 
     fn handle_frame(
@@ -252,10 +256,14 @@ impl<A: RecordAead> ServerExchange<A> {
         kind: FrameType,
         context: &mut ServerContext<'_>,
     ) -> Result<(), Error> {
-        if kind == FrameType::KeysRequest && self.state == ServerState::AwaitOpen {
-            self.incoming.next_frame();
-            self.event = Some(ServerEvent::KeysRequested);
-            return Ok(());
+        match (self.state, kind) {
+            (ServerState::AwaitOpen, FrameType::KeysRequest) => return self.keys_requested(),
+            (ServerState::AwaitOpen, FrameType::Cancel) => {
+                self.incoming.next_frame();
+                self.cancelled = true;
+                return Ok(());
+            }
+            _ => {}
         }
         let state = next(server_table(), self.state, kind).ok_or(Malformed::Order)?;
         match kind {
@@ -272,31 +280,36 @@ impl<A: RecordAead> ServerExchange<A> {
     fn open(&mut self, context: &mut ServerContext<'_>) -> Result<(), Error> {
         let body = self.incoming.clear_body();
         let mut keys = KeyBlock::new(self.memory.array::<KEY_BLOCK_LEN>()?);
-        let mut agreed = Ok(());
-        let found = OpenHeader::parse(body).and_then(|(header, enc)| {
-            context
-                .keys
-                .with_private_key(&header, context.now, &mut |private| {
-                    agreed = decapsulate(&header, private, enc, &mut keys);
-                })?;
+        let agreed = OpenHeader::parse(body).and_then(|(header, enc)| {
+            let (now, secrets) = (context.now, keys.secrets_mut());
+            context.keys.agree(&header, enc, now, secrets)?;
             Ok(enc)
         });
-        match (found, agreed) {
-            (Ok(enc), Ok(())) => {
+        match agreed {
+            Ok(enc) => {
                 self.enc_digest = Sha256::new_with_prefix(enc);
                 self.open_hash = Sha256::digest(body).into();
                 self.opener = Some(Opener::new(keys));
-                Ok(())
             }
-            (Err(code), _) => {
-                self.reject(code, Malformed::Order.into());
-                Ok(())
-            }
-            (_, Err(error)) => {
-                self.reject(RejectCode::Undecryptable, error);
-                Ok(())
-            }
+            Err(code) => self.reject(code, Malformed::Open(code).into()),
         }
+        // A late CANCEL before OPEN was of another exchange.
+        self.cancelled = false;
+        Ok(())
+    }
+
+    /// KEYS_REQUEST (spec section 13): of another version it is rejected, and there is nothing to drain.
+    fn keys_requested(&mut self) -> Result<(), Error> {
+        let version = self.incoming.clear_body()[0];
+        self.incoming.next_frame();
+        if version == VERSION {
+            self.event = Some(ServerEvent::KeysRequested);
+        } else {
+            let code = RejectCode::Version;
+            self.reject(code, Malformed::Open(code).into());
+            self.answer_refusal();
+        }
+        Ok(())
     }
 
     fn handle_sealed(
@@ -307,6 +320,7 @@ impl<A: RecordAead> ServerExchange<A> {
         // After the response has begun the request keys are gone: a CANCEL then is taken by its type alone. It can only stop what
         // closing the connection would stop too.
         let Some(opener) = self.opener.as_mut() else {
+            self.cancelled = true;
             self.event = Some(ServerEvent::Cancelled);
             return Ok(());
         };
@@ -325,8 +339,11 @@ impl<A: RecordAead> ServerExchange<A> {
                 self.body
                     .try_extend_from_slice(self.incoming.content(len))?;
             }
-            FrameType::End if !self.options.one_exchange => self.event = Some(ServerEvent::Request),
-            FrameType::Cancel => self.event = Some(ServerEvent::Cancelled),
+            FrameType::End if !self.options.one_exchange => self.announce(),
+            FrameType::Cancel => {
+                self.cancelled = true;
+                self.event = Some(ServerEvent::Cancelled);
+            }
             _ => {}
         }
         Ok(())
@@ -422,11 +439,12 @@ impl<A: RecordAead> ServerExchange<A> {
         self.event.take()
     }
 
-    /// The client's bytes have ended. Over HTTP this is what makes a request whole.
+    /// The client's bytes have ended, or its time has. Over HTTP the end is what makes a request whole; what has not ended by its
+    /// last frame is refused.
     pub fn handle_eof(&mut self, now: UnixTime) {
         match self.state {
             ServerState::Handling if self.options.one_exchange && self.head.is_some() => {
-                self.event = Some(ServerEvent::Request);
+                self.announce();
             }
             ServerState::Draining => self.answer_refusal(),
             ServerState::AwaitOpen | ServerState::AwaitHead | ServerState::Body => {
@@ -435,6 +453,7 @@ impl<A: RecordAead> ServerExchange<A> {
             }
             _ => {}
         }
+        self.broken = true;
     }
 
     /// Answers [`ServerEvent::KeysRequested`].
@@ -455,17 +474,25 @@ impl<A: RecordAead> ServerExchange<A> {
         Ok(())
     }
 
+    fn announce(&mut self) {
+        self.announced = true;
+        self.event = Some(ServerEvent::Request);
+    }
+
+    /// Whether the request is whole: over HTTP, END alone does not make it so (ORDER-5).
+    fn is_request_whole(&self) -> bool {
+        self.announced && self.state == ServerState::Handling
+    }
+
     /// The request, once [`ServerEvent::Request`] came.
     pub fn take_request(&mut self) -> Option<ReceivedRequest> {
-        if self.state != ServerState::Handling {
+        if !self.is_request_whole() {
             return None;
         }
         let head = self.head.take()?;
         let empty = self.memory.with_capacity(0).ok()?;
-        Some(ReceivedRequest {
-            head,
-            body: core::mem::replace(&mut self.body, empty),
-        })
+        let body = core::mem::replace(&mut self.body, empty);
+        Some(ReceivedRequest::new(head, body))
     }
 
     /// Begins the response.
@@ -473,7 +500,7 @@ impl<A: RecordAead> ServerExchange<A> {
     /// # Errors
     /// [`Misuse::State`] if there is no request to answer; [`Misuse`] for a head that cannot be sent; [`Environment`].
     pub fn respond(&mut self, head: &ResponseHead<'_>, padding: Padding) -> Result<(), Error> {
-        if self.state != ServerState::Handling {
+        if !self.is_request_whole() {
             return Err(Misuse::State("no request waits for a response").into());
         }
         let outgoing = self.accept(padding)?;

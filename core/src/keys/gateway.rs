@@ -12,10 +12,11 @@ use sha2::{Digest, Sha256};
 use super::pin::{IDENTITY_LEN, Pin};
 use super::record::{KEY_ID_LEN, KeyRecord, SKEW, key_id, signed_parts};
 use super::set::{KeySet, SignedRecord};
+use crate::agreement::{KeyAgreement, Keys, RustCrypto, derive_key_pair};
 use crate::error::{Environment, Error, Malformed, RejectCode};
 use crate::frame::DEFAULT_MAX_FRAME;
 use crate::record::OpenHeader;
-use crate::schedule::derive_key_pair;
+use crate::schedule::KEY_BLOCK_LEN;
 use crate::suite::Suite;
 use crate::time::UnixTime;
 
@@ -194,20 +195,6 @@ impl EpochKey {
     }
 }
 
-/// Maps what an OPEN names to a private key. The seam for key rings, several suites at once, and hardware.
-pub trait Keys {
-    /// Calls `with` with the serialised private key that `header` names, if it is valid at `now`.
-    ///
-    /// # Errors
-    /// [`RejectCode::Suite`] or [`RejectCode::Key`].
-    fn with_private_key(
-        &self,
-        header: &OpenHeader,
-        now: UnixTime,
-        with: &mut dyn FnMut(&[u8; 32]),
-    ) -> Result<(), RejectCode>;
-}
-
 /// A gateway's identity and the epoch keys it holds, rotated before they end.
 #[derive(Debug)]
 pub struct KeyRing {
@@ -216,6 +203,7 @@ pub struct KeyRing {
     limits: RecordLimits,
     lifetime: Duration,
     keys: Vec<EpochKey>,
+    agreement: &'static dyn KeyAgreement,
     memory: SecureMemory,
 }
 
@@ -236,8 +224,16 @@ impl KeyRing {
             limits,
             lifetime: Self::LIFETIME,
             keys: Vec::new(),
+            agreement: &RustCrypto,
             memory,
         }
+    }
+
+    /// Decapsulates with another implementation of the KEMs.
+    #[must_use]
+    pub fn with_agreement(mut self, agreement: &'static dyn KeyAgreement) -> Self {
+        self.agreement = agreement;
+        self
     }
 
     /// Keys live for `lifetime`; the next one is made when half of it has passed.
@@ -266,10 +262,11 @@ impl KeyRing {
         let half = self.lifetime / 2;
         let mut next = now.saturating_add(half);
         for &suite in &self.suites {
+            // A key of a time that has not come was made while the clock was ahead: no client would take it.
             let newest = self
                 .keys
                 .iter()
-                .filter(|key| key.suite == suite)
+                .filter(|key| key.suite == suite && key.not_before <= now.saturating_add(SKEW))
                 .map(|key| key.not_before)
                 .max();
             match newest.map(|not_before| not_before.saturating_add(half)) {
@@ -292,6 +289,16 @@ impl KeyRing {
         Ok(next)
     }
 
+    /// Puts attestation evidence beside the records that have none: `evidence` is given each record and its SHA-256, which the
+    /// evidence must commit to. Call it after each [`rotate`](Self::rotate); what gives `None` is asked for again the next time.
+    pub fn attest(&mut self, mut evidence: impl FnMut(&[u8], &[u8; 32]) -> Option<Vec<u8>>) {
+        for key in &mut self.keys {
+            if key.signed.evidence.is_none() {
+                key.signed.evidence = evidence(&key.signed.record, &key.signed.hash());
+            }
+        }
+    }
+
     /// What clients fetch.
     pub fn key_set(&self) -> KeySet {
         let records = self
@@ -305,21 +312,27 @@ impl KeyRing {
 }
 
 impl Keys for KeyRing {
-    fn with_private_key(
+    fn agree(
         &self,
         header: &OpenHeader,
+        enc: &[u8],
         now: UnixTime,
-        with: &mut dyn FnMut(&[u8; 32]),
+        secrets: &mut [u8; KEY_BLOCK_LEN],
     ) -> Result<(), RejectCode> {
         if !self.suites.contains(&header.suite()) {
             return Err(RejectCode::Suite);
         }
-        let key = self.keys.iter().find(|key| {
+        let is_meant = |key: &&EpochKey| {
             key.key_id == header.key_id()
                 && key.suite == header.suite()
                 && now < key.not_after.saturating_add(SKEW)
-        });
-        key.map(|key| with(key.private.expose()))
-            .ok_or(RejectCode::Key)
+        };
+        let key = self.keys.iter().find(is_meant).ok_or(RejectCode::Key)?;
+        self.agreement
+            .decapsulate(header, key.private.expose(), enc, secrets)
+            .map_err(|_| RejectCode::Undecryptable)
     }
 }
+
+#[cfg(test)]
+mod tests;

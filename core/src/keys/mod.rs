@@ -10,8 +10,9 @@ mod record;
 #[cfg(feature = "alloc")]
 mod set;
 
+pub use crate::agreement::Keys;
 #[cfg(feature = "alloc")]
-pub use gateway::{EpochKey, Identity, KeyRing, Keys, RecordLimits};
+pub use gateway::{EpochKey, Identity, KeyRing, RecordLimits};
 pub use pin::{IDENTITY_LEN, ParsePinError, Pin};
 pub use record::{KEY_ID_LEN, KeyRecord, SIGNATURE_LEN, SKEW, key_id, verify};
 #[cfg(feature = "alloc")]

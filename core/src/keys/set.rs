@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use base64ct::{Base64, Encoding};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::pin::{IDENTITY_LEN, Pin};
 use super::record::{KEY_ID_LEN, KeyRecord, SIGNATURE_LEN, key_id, verify};
@@ -32,6 +33,13 @@ pub struct SignedRecord {
     pub signature: [u8; SIGNATURE_LEN],
     /// Attestation evidence; commits to the SHA-256 of the record.
     pub evidence: Option<Vec<u8>>,
+}
+
+impl SignedRecord {
+    /// The SHA-256 of the record: what attestation evidence commits to, and the key id begins.
+    pub fn hash(&self) -> [u8; 32] {
+        Sha256::digest(&self.record).into()
+    }
 }
 
 /// A key that a client seals to: its record verified, its identity not yet judged.
@@ -209,33 +217,51 @@ impl KeySet {
         &self.records
     }
 
-    /// The valid record of `suite` with the latest `not_before` (TRUST-3), its signature verified.
+    /// The valid record of `suite` with the latest `not_before` (TRUST-3), every signature of the set verified (REC-1).
     ///
     /// # Errors
-    /// The first thing wrong with a record, or [`Malformed::Keys`] if none of this suite is valid now.
+    /// The first thing wrong with any record; [`Malformed::NoKey`] without a record of the suite, [`Malformed::KeyTime`] if none of
+    /// them is valid now.
     pub fn select(&self, suite: Suite, now: UnixTime) -> Result<GatewayKey, Malformed> {
-        let mut best: Option<(UnixTime, GatewayKey)> = None;
+        self.candidate(suite, now).map(|(key, _)| key)
+    }
+
+    /// What [`select`](Self::select) selects, with the record that it is of: a verifier of attestation judges the evidence of that
+    /// one.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn candidate(
+        &self,
+        suite: Suite,
+        now: UnixTime,
+    ) -> Result<(GatewayKey, &SignedRecord), Malformed> {
+        let mut best: Option<(KeyRecord<'_>, &SignedRecord)> = None;
+        let mut of_suite = false;
         for signed in &self.records {
             verify(&self.identity, &signed.record, &signed.signature)?;
             let record = KeyRecord::parse(&signed.record)?;
+            of_suite |= record.suite == Some(suite);
             let later = best
                 .as_ref()
-                .is_none_or(|(not_before, _)| record.not_before > *not_before);
-            if record.suite != Some(suite) || !record.is_valid_at(now) || !later {
-                continue;
+                .is_none_or(|(known, _)| record.not_before > known.not_before);
+            if record.suite == Some(suite) && record.is_valid_at(now) && later {
+                best = Some((record, signed));
             }
-            let key = GatewayKey {
-                suite,
-                key_id: key_id(&signed.record),
-                public_key: record.public_key.into(),
-                not_after: record.not_after,
-                max_frame: record.max_frame,
-                max_request: record.max_request,
-            };
-            best = Some((record.not_before, key));
         }
-        best.map(|(_, key)| key)
-            .ok_or(Malformed::Keys("no valid record of the suite"))
+        let (record, signed) = best.ok_or(match of_suite {
+            true => Malformed::KeyTime,
+            false => Malformed::NoKey,
+        })?;
+        let key = GatewayKey {
+            suite,
+            key_id: key_id(&signed.record),
+            public_key: record.public_key.into(),
+            not_after: record.not_after,
+            max_frame: record.max_frame,
+            max_request: record.max_request,
+        };
+        Ok((key, signed))
     }
 }
 

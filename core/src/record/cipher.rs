@@ -6,7 +6,7 @@ use sealwire_memlock::scrub_stack;
 
 use crate::error::{Malformed, Misuse, PeerError};
 use crate::frame::{
-    CONTENT_LENGTH_LEN, FrameHeader, FrameType, HEADER_LEN, SEALED_OVERHEAD, TAG_LEN,
+    CONTENT_LENGTH_LEN, FrameHeader, FrameType, HEADER_LEN, LARGEST_FRAME, SEALED_OVERHEAD, TAG_LEN,
 };
 use crate::schedule::{KeyBlock, KeyStore};
 use crate::suite::RecordAead;
@@ -41,18 +41,22 @@ impl<A: RecordAead, S: KeyStore> Sealer<A, S> {
         content_len: usize,
         size: usize,
     ) -> Result<(), Misuse> {
-        let needed = size.max(SEALED_OVERHEAD + content_len);
-        if frame.len() < needed {
-            return Err(Misuse::OutputTooSmall { needed });
-        }
         let content_length = u16::try_from(content_len).map_err(|_| Misuse::TooLarge {
             what: "frame content",
             limit: u64::from(u16::MAX),
         })?;
-        let header = FrameHeader::new(kind, needed - HEADER_LEN).map_err(|_| Misuse::TooLarge {
+        let needed = size.max(SEALED_OVERHEAD + content_len);
+        if frame.len() < needed {
+            return Err(Misuse::OutputTooSmall { needed });
+        }
+        let too_large = || Misuse::TooLarge {
             what: "frame",
-            limit: crate::frame::LARGEST_FRAME as u64,
-        })?;
+            limit: LARGEST_FRAME as u64,
+        };
+        if needed > LARGEST_FRAME {
+            return Err(too_large());
+        }
+        let header = FrameHeader::new(kind, needed - HEADER_LEN).map_err(|_| too_large())?;
         if self.sequence >= MAX_FRAMES {
             return Err(Misuse::State("this direction has carried 2^32 frames"));
         }
@@ -68,10 +72,7 @@ impl<A: RecordAead, S: KeyStore> Sealer<A, S> {
                 .encrypt_inout_detached(&nonce, head, plaintext.into())
                 .map(|t| tag.copy_from_slice(&t))
         })
-        .map_err(|_| Misuse::TooLarge {
-            what: "frame",
-            limit: crate::frame::LARGEST_FRAME as u64,
-        })?;
+        .map_err(|_| too_large())?;
         self.sequence += 1;
         Ok(())
     }
@@ -196,4 +197,54 @@ fn nonce<A: RecordAead>(base: &[u8; 12], sequence: u64) -> Nonce<A> {
         *byte ^= count;
     }
     nonce
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::KEY_BLOCK_LEN;
+    use aes_gcm::Aes256Gcm;
+
+    /// SEAL-6: the last frame of a direction is number 2^32 - 1, on both sides, and nothing changes after it.
+    #[test]
+    fn a_direction_ends_after_2_to_the_32_frames() {
+        let (mut ours, mut theirs) = ([7; KEY_BLOCK_LEN], [7; KEY_BLOCK_LEN]);
+        let mut sealer = Sealer::<Aes256Gcm, _>::new(KeyBlock::new(&mut ours));
+        let mut opener = Opener::<Aes256Gcm, _>::new(KeyBlock::new(&mut theirs));
+        sealer.sequence = MAX_FRAMES - 1;
+        opener.sequence = MAX_FRAMES - 1;
+        let mut last = [0; 64];
+        sealer
+            .seal(FrameType::Data, &mut last, 0, 64)
+            .expect("one is left");
+        let mut more = [0; 64];
+        assert_eq!(
+            sealer.seal(FrameType::Data, &mut more, 0, 64),
+            Err(Misuse::State("this direction has carried 2^32 frames"))
+        );
+        assert_eq!(more, [0; 64]);
+        let mut again = last;
+        assert!(opener.open(&mut last).is_ok());
+        assert!(opener.open(&mut again).is_err());
+        assert_eq!(opener.sequence, MAX_FRAMES);
+    }
+
+    /// SEAL-2, and what the page promises of buffers: an error changes nothing, and the call can be made again.
+    #[test]
+    fn a_seal_that_does_not_fit_changes_nothing() {
+        let mut block = [7; KEY_BLOCK_LEN];
+        let mut sealer = Sealer::<Aes256Gcm, _>::new(KeyBlock::new(&mut block));
+        let mut frame = [9; 80];
+        for (content, size, needed) in [(40, 0, 62), (0, 81, 81), (60, 81, 82)] {
+            let result = sealer.seal(FrameType::Data, &mut frame[..61], content, size);
+            assert_eq!(result, Err(Misuse::OutputTooSmall { needed }));
+        }
+        for content in [65_536, usize::MAX] {
+            let result = sealer.seal(FrameType::Data, &mut frame, content, 0);
+            assert!(matches!(result, Err(Misuse::TooLarge { .. })));
+        }
+        assert_eq!((frame, sealer.sequence), ([9; 80], 0));
+        assert_eq!(sealer.seal(FrameType::Data, &mut frame, 40, 0), Ok(()));
+        assert_eq!(sealer.sequence, 1);
+    }
 }

@@ -5,9 +5,10 @@ use sha2::{Digest, Sha256};
 
 use super::cipher::{Opened, Opener, Sealer};
 use super::server::OpenHeader;
+use crate::agreement::{KeyAgreement, RustCrypto, SEED_LEN};
 use crate::error::{Error, Malformed, Misuse, PeerError};
 use crate::frame::{FrameType, RESPONSE_NONCE_LEN};
-use crate::schedule::{KeyBlock, KeyStore, SEED_LEN, encapsulate};
+use crate::schedule::{KeyBlock, KeyStore};
 use crate::suite::RecordAead;
 
 /// Seals the frames of a request: HEAD, any number of DATA, END.
@@ -21,12 +22,14 @@ pub struct RequestSealer<S: KeyStore, A = Aes256Gcm> {
 pub struct ResponseStart<S: KeyStore, A = Aes256Gcm> {
     sealer: Sealer<A, S>,
     enc: Sha256,
+    cancelled: bool,
 }
 
 /// Opens the frames of a response.
 pub struct ResponseOpener<S: KeyStore, A = Aes256Gcm> {
     opener: Opener<A, S>,
     head_opened: bool,
+    ended: bool,
     complete: bool,
 }
 
@@ -75,12 +78,27 @@ impl<S: KeyStore, A: RecordAead> RequestSealer<S, A> {
         enc: &mut [u8],
         store: S,
     ) -> Result<Self, Error> {
+        Self::with_agreement(&RustCrypto, header, public_key, seed, enc, store)
+    }
+
+    /// [`new`](RequestSealer::new) with other implementations of the record cipher and the key agreement.
+    ///
+    /// # Errors
+    /// As there, and what the provider says.
+    pub fn with_agreement(
+        agreement: &dyn KeyAgreement,
+        header: &OpenHeader,
+        public_key: &[u8],
+        seed: &mut [u8; SEED_LEN],
+        enc: &mut [u8],
+        store: S,
+    ) -> Result<Self, Error> {
         let needed = header.suite().enc_len();
         if enc.len() != needed {
             return Err(Misuse::OutputTooSmall { needed }.into());
         }
         let mut keys = KeyBlock::new(store);
-        encapsulate(header, public_key, seed, enc, &mut keys)?;
+        agreement.encapsulate(header, public_key, seed, enc, keys.secrets_mut())?;
         Ok(Self {
             sealer: Sealer::new(keys),
             enc: Sha256::new_with_prefix(enc),
@@ -141,6 +159,7 @@ impl<S: KeyStore, A: RecordAead> RequestSealer<S, A> {
             Ok(()) => Ok(ResponseStart {
                 sealer: self.sealer,
                 enc: self.enc,
+                cancelled: false,
             }),
             Err(error) => Err((self, error)),
         }
@@ -153,7 +172,12 @@ impl<S: KeyStore, A: RecordAead> ResponseStart<S, A> {
     /// # Errors
     /// [`Misuse`]; nothing has changed.
     pub fn seal_cancel(&mut self, frame: &mut [u8], size: usize) -> Result<(), Misuse> {
-        self.sealer.seal(FrameType::Cancel, frame, 0, size)
+        if self.cancelled {
+            return Err(Misuse::State("cancelled already"));
+        }
+        self.sealer.seal(FrameType::Cancel, frame, 0, size)?;
+        self.cancelled = true;
+        Ok(())
     }
 
     /// Takes the body of ACCEPT.
@@ -163,6 +187,7 @@ impl<S: KeyStore, A: RecordAead> ResponseStart<S, A> {
         ResponseOpener {
             opener: Opener::new(keys),
             head_opened: false,
+            ended: false,
             complete: false,
         }
     }
@@ -172,16 +197,17 @@ impl<S: KeyStore, A: RecordAead> ResponseOpener<S, A> {
     /// Opens one whole frame in place: HEAD, DATA, END or ERROR.
     ///
     /// # Errors
-    /// [`PeerError`]; from then on every call returns [`PeerError::Poisoned`].
+    /// [`PeerError`]; from then on every call returns [`PeerError::Poisoned`]. [`Malformed::TrailingBytes`] after END or ERROR.
     pub fn open<'a>(&mut self, frame: &'a mut [u8]) -> Result<Opened<'a>, PeerError> {
-        if self.complete {
+        if self.ended {
             return Err(Malformed::TrailingBytes.into());
         }
         let opened = self.opener.open(frame)?;
         match (opened.kind, self.head_opened) {
             (FrameType::Head, false) => self.head_opened = true,
-            (FrameType::Data, true) | (FrameType::Error, _) => {}
-            (FrameType::End, true) => self.complete = true,
+            (FrameType::Data, true) => {}
+            (FrameType::Error, _) => self.ended = true,
+            (FrameType::End, true) => (self.ended, self.complete) = (true, true),
             _ => return Err(self.opener.poison(Malformed::Order)),
         }
         Ok(opened)

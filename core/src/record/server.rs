@@ -4,10 +4,12 @@ use aes_gcm::Aes256Gcm;
 use sha2::{Digest, Sha256};
 
 use super::cipher::{Opened, Opener, Sealer};
+use crate::agreement::{KeyAgreement, Keys, RustCrypto};
 use crate::error::{Error, Malformed, Misuse, PeerError, RejectCode};
 use crate::frame::{FrameType, RESPONSE_NONCE_LEN, VERSION};
-use crate::schedule::{KeyBlock, KeyStore, decapsulate};
+use crate::schedule::{KeyBlock, KeyStore};
 use crate::suite::{RecordAead, Suite};
+use crate::time::UnixTime;
 
 /// The first 15 bytes of OPEN (spec section 4.1): what the key agreement is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,7 @@ pub struct RequestOpener<S: KeyStore, A = Aes256Gcm> {
     enc: Sha256,
     head_opened: bool,
     ended: bool,
+    cancelled: bool,
 }
 
 /// Seals the frames of a response: HEAD, any number of DATA, END; or ERROR.
@@ -113,13 +116,34 @@ impl<S: KeyStore, A: RecordAead> RequestOpener<S, A> {
         store: S,
     ) -> Result<Self, Error> {
         let mut keys = KeyBlock::new(store);
-        decapsulate(header, private_key, enc, &mut keys)?;
-        Ok(Self {
+        RustCrypto.decapsulate(header, private_key, enc, keys.secrets_mut())?;
+        Ok(Self::of(keys, enc))
+    }
+
+    /// The opener of a request to whichever of `keys` it names; with any implementation of cipher and key agreement.
+    ///
+    /// # Errors
+    /// The code to refuse the request with.
+    pub fn with_keys(
+        keys: &dyn Keys,
+        header: &OpenHeader,
+        enc: &[u8],
+        now: UnixTime,
+        store: S,
+    ) -> Result<Self, RejectCode> {
+        let mut block = KeyBlock::new(store);
+        keys.agree(header, enc, now, block.secrets_mut())?;
+        Ok(Self::of(block, enc))
+    }
+
+    fn of(keys: KeyBlock<S>, enc: &[u8]) -> Self {
+        Self {
             opener: Opener::new(keys),
             enc: Sha256::new_with_prefix(enc),
             head_opened: false,
             ended: false,
-        })
+            cancelled: false,
+        }
     }
 
     /// Opens one whole frame in place: HEAD, DATA, END, or CANCEL.
@@ -132,7 +156,9 @@ impl<S: KeyStore, A: RecordAead> RequestOpener<S, A> {
             (FrameType::Head, false, false) => self.head_opened = true,
             (FrameType::Data, true, false) => {}
             (FrameType::End, true, false) => self.ended = true,
-            (FrameType::Cancel, true, _) => self.ended = true,
+            (FrameType::Cancel, true, _) if !self.cancelled => {
+                (self.ended, self.cancelled) = (true, true);
+            }
             _ => return Err(self.opener.poison(Malformed::Order)),
         }
         Ok(opened)

@@ -11,10 +11,11 @@ use sealwire_memlock::SecureMemory;
 
 use super::error::{Failure, SessionError};
 use super::keys::KeysFetch;
-use super::policy::{GatewayState, SessionConfig, Trust};
+use super::policy::{GatewayState, SessionConfig};
 use super::raw::Abandoned;
 use super::step::{SessionEvent, Step};
-use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
+use crate::agreement::{KeyAgreement, RustCrypto};
+use crate::error::{Environment, Error, ErrorCode, Misuse, PeerError, RejectCode};
 use crate::exchange::{ClientEvent, ClientExchange, Request};
 use crate::keys::{GatewayKey, KeySet};
 use crate::suite::RecordAead;
@@ -36,7 +37,8 @@ pub struct ClientSession<A = Aes256Gcm> {
     pub(super) phase: Phase<A>,
     pub(super) config: SessionConfig,
     memory: SecureMemory,
-    gateway: GatewayState,
+    agreement: &'static dyn KeyAgreement,
+    pub(super) gateway: GatewayState,
     started: Duration,
     /// When the wait for the next thing began, and for how long it may take.
     waiting: (Duration, Duration, &'static str),
@@ -44,6 +46,8 @@ pub struct ClientSession<A = Aes256Gcm> {
     refetched: bool,
     resealed: bool,
     pub(super) head_shown: bool,
+    /// The reply has ended, and what it ended with waits to be taken.
+    ended: bool,
     /// The key set on its way, on a raw stream.
     keys: KeysFetch,
     /// A try whose answer is read to its end and thrown away, on a raw stream.
@@ -78,6 +82,7 @@ impl<A: RecordAead> ClientSession<A> {
             phase: Phase::Idle(request),
             config,
             memory: memory.clone(),
+            agreement: &RustCrypto,
             gateway,
             started: now.monotonic,
             waiting: (now.monotonic, config.timeouts.total, "everything"),
@@ -85,10 +90,18 @@ impl<A: RecordAead> ClientSession<A> {
             refetched: false,
             resealed: false,
             head_shown: false,
+            ended: false,
             keys: KeysFetch::default(),
             abandoned: None,
             in_step: false,
         }
+    }
+
+    /// Encapsulates with another implementation of the KEMs.
+    #[must_use]
+    pub fn with_agreement(mut self, agreement: &'static dyn KeyAgreement) -> Self {
+        self.agreement = agreement;
+        self
     }
 
     /// What to do next.
@@ -103,6 +116,7 @@ impl<A: RecordAead> ClientSession<A> {
         self.phase = match core::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Idle(request) => self.begin(request, now, rng),
             Phase::Wait(request, until) if now.monotonic >= until => self.begin(request, now, rng),
+            Phase::Send(exchange) if self.ended && exchange.peek_event().is_none() => Phase::Done,
             other => other,
         };
         match &self.phase {
@@ -134,7 +148,9 @@ impl<A: RecordAead> ClientSession<A> {
         self.in_step = false;
         let unix = self.gateway.unix(now);
         let usable = |key: &&GatewayKey| {
-            key.suite == self.config.suite && (!unix.is_known() || unix < key.not_after)
+            key.suite == self.config.suite
+                && (!unix.is_known() || unix < key.not_after)
+                && self.gateway.is_trusted_by(self.config.trust)
         };
         let Some(key) = self.gateway.key.as_ref().filter(usable) else {
             self.keys = KeysFetch::default();
@@ -146,66 +162,18 @@ impl<A: RecordAead> ClientSession<A> {
                 Err(error) => return Phase::Failed(error.into()),
             }
         }
-        match ClientExchange::with_aead(&self.memory, key, request, unix, self.config.options, rng)
-        {
+        let (memory, options) = (&self.memory, self.config.options);
+        match ClientExchange::with_agreement(
+            memory,
+            self.agreement,
+            key,
+            request,
+            unix,
+            options,
+            rng,
+        ) {
             Ok(exchange) => Phase::Send(Box::new(exchange)),
             Err((_, error)) => Phase::Failed(error.into()),
-        }
-    }
-
-    /// The key set has arrived. With a pin it is judged at once.
-    pub fn handle_key_set(&mut self, now: Now, set: KeySet) {
-        let request = match core::mem::replace(&mut self.phase, Phase::Done) {
-            Phase::FetchKeys(request) => request,
-            other => {
-                self.phase = other;
-                return;
-            }
-        };
-        self.phase = match self.config.trust {
-            Trust::Pin(expected) if expected != set.pin() => {
-                Phase::Failed(SessionError::Identity {
-                    expected,
-                    found: set.pin(),
-                })
-            }
-            Trust::Ask if self.gateway.pin != Some(set.pin()) => Phase::Judge(request, set),
-            _ => self.accept_keys(now, request, &set),
-        };
-    }
-
-    /// The key set to be judged, in [`Step::Judge`].
-    pub fn key_set(&self) -> Option<&KeySet> {
-        match &self.phase {
-            Phase::Judge(_, set) => Some(set),
-            _ => None,
-        }
-    }
-
-    /// The answer to [`Step::Judge`].
-    pub fn judge(&mut self, now: Now, trusted: bool) {
-        let (request, set) = match core::mem::replace(&mut self.phase, Phase::Done) {
-            Phase::Judge(request, set) => (request, set),
-            other => {
-                self.phase = other;
-                return;
-            }
-        };
-        self.phase = if trusted {
-            self.accept_keys(now, request, &set)
-        } else {
-            Phase::Failed(SessionError::Untrusted { found: set.pin() })
-        };
-    }
-
-    fn accept_keys(&mut self, now: Now, request: Request, set: &KeySet) -> Phase<A> {
-        match set.select(self.config.suite, self.gateway.unix(now)) {
-            Ok(key) => {
-                self.gateway.key = Some(key);
-                self.gateway.pin = Some(set.pin());
-                Phase::Idle(request)
-            }
-            Err(error) => Phase::Failed(SessionError::Keys(error)),
         }
     }
 
@@ -308,8 +276,7 @@ impl<A: RecordAead> ClientSession<A> {
         let Phase::Send(exchange) = &mut self.phase else {
             return None;
         };
-        // A raw stream stands in the middle of a request that a refusal has cut.
-        let is_whole = exchange.is_request_sent();
+        let can_continue = exchange.can_continue();
         let verdict = match exchange.peek_event()? {
             ClientEvent::Head(head)
                 if attempts_left && matches!(head.status, 429 | 500 | 502 | 503 | 504) =>
@@ -346,12 +313,12 @@ impl<A: RecordAead> ClientSession<A> {
                 None
             }
             Verdict::Refused(code, gateway_time) => {
-                self.in_step = is_whole;
+                self.in_step = can_continue;
                 self.handle_refusal(now, code, gateway_time, rng);
                 None
             }
             Verdict::Rejected(code) => {
-                self.in_step = is_whole;
+                self.in_step = can_continue;
                 self.handle_reject(now, code, rng);
                 None
             }
@@ -368,19 +335,19 @@ impl<A: RecordAead> ClientSession<A> {
         let Phase::Send(exchange) = &mut self.phase else {
             return None;
         };
-        let is_whole = exchange.is_request_sent();
+        let can_continue = exchange.can_continue();
         match exchange.poll_event()? {
             ClientEvent::Head(head) => Some(SessionEvent::Head(head)),
             ClientEvent::Data(data) => Some(SessionEvent::Data(data)),
             ClientEvent::Complete(complete) => {
-                self.in_step = is_whole;
+                self.in_step = can_continue;
                 Some(SessionEvent::Complete(complete))
             }
             _ => None,
         }
     }
 
-    /// The bytes of the reply have ended.
+    /// The bytes of the reply have ended. An event that was not taken before still can be; [`Step::Done`] comes after it.
     ///
     /// On a raw stream, which goes on, this is also how the session is told that nothing more is wanted of it, once
     /// [`SessionEvent::Complete`] was there.
@@ -393,7 +360,14 @@ impl<A: RecordAead> ClientSession<A> {
             _ => return,
         };
         match exchange.handle_eof() {
-            Ok(()) => self.phase = Phase::Done,
+            Ok(()) => match exchange.peek_event() {
+                None => self.phase = Phase::Done,
+                // Nobody has taken it yet, but a refusal is no answer.
+                Some(ClientEvent::Error { .. } | ClientEvent::Rejected(_)) => {
+                    self.poll_event(now, rng);
+                }
+                Some(_) => self.ended = true,
+            },
             Err(error) => {
                 let truncated = error == PeerError::Truncated;
                 self.fail(now, error.into(), truncated, None, rng);
@@ -415,13 +389,6 @@ impl<A: RecordAead> ClientSession<A> {
             None,
             rng,
         );
-    }
-
-    /// The key set could not be read.
-    pub fn handle_key_error(&mut self, error: Malformed) {
-        if matches!(self.phase, Phase::FetchKeys(_)) {
-            self.phase = Phase::Failed(SessionError::Keys(error));
-        }
     }
 
     /// Whether the try that [`Step::Send`] began is still on. When it is not, its connection is of no more use, and

@@ -17,6 +17,61 @@
 //!
 //! Whatever goes wrong with a connection is told by [`handle_failure`](ClientSession::handle_failure); the session decides whether to
 //! try again. No try follows once an answer has begun to be shown, each try is sealed afresh, and all carry one idempotency key.
+//!
+//! An adapter's loop, here with a gateway that refuses everything in place of a network:
+//!
+//! ```
+//! use core::time::Duration;
+//! use getrandom::SysRng;
+//! use sealwire_core::exchange::Request;
+//! use sealwire_core::keys::{Identity, KeyRing, RecordLimits};
+//! use sealwire_core::session::{ClientSession, GatewayState, SessionConfig, SessionError, SessionEvent, Step, Trust};
+//! use sealwire_core::{Now, RejectCode, Suite, UnixTime};
+//! use sealwire_memlock::{Policy, SecureMemory};
+//!
+//! let memory = SecureMemory::new(Policy::BestEffort);
+//! let mut now = Now { monotonic: Duration::ZERO, unix: UnixTime::from_millis(1_800_000_000_000) };
+//! let identity = Identity::generate(&memory, &mut SysRng)?;
+//! let pin = identity.pin();
+//! let mut keys = KeyRing::new(identity, &[Suite::P256], RecordLimits::default(), memory.clone());
+//! keys.rotate(now.unix, &mut SysRng)?;
+//!
+//! let request = Request::new("POST", "/v1/chat/completions", memory.copy_from(b"{}")?);
+//! let config = SessionConfig::new(Trust::Pin(pin));
+//! let mut session = ClientSession::new(&memory, config, GatewayState::default(), request, now);
+//! let mut tries = 0;
+//! let error = loop {
+//!     match session.step(now, &mut SysRng) {
+//!         Ok(Step::FetchKeys) => session.handle_key_set(now, keys.key_set()),
+//!         Ok(Step::Send) => {
+//!             tries += 1;
+//!             session.handle_connected(now);
+//!             let mut buffer = [0; 4096];
+//!             while session.poll_transmit(&mut buffer).expect("memory") > 0 {
+//!                 // write it to the connection
+//!             }
+//!             let mut rest = &[0x05, 0, 0, 1, 5][..]; // what the connection gives: REJECT(busy)
+//!             while session.is_sending() && !rest.is_empty() {
+//!                 let count = session.handle_input(now, rest, &mut SysRng);
+//!                 rest = &rest[count..];
+//!                 while let Some(event) = session.poll_event(now, &mut SysRng) {
+//!                     match event {
+//!                         SessionEvent::Head(_) | SessionEvent::Data(_) => {} // show it
+//!                         _ => {}                                             // whole
+//!                     }
+//!                 }
+//!             }
+//!         }
+//!         Ok(Step::Wait(until)) => now.monotonic = until, // sleep
+//!         Ok(Step::Judge) => session.judge(now, false),   // Trust::Ask only
+//!         Ok(_) => unreachable!("this gateway answers nothing"),
+//!         Err(error) => break error,
+//!     }
+//! };
+//! assert_eq!(error, SessionError::Rejected(RejectCode::Busy));
+//! assert_eq!(tries, 3, "the first try and two more");
+//! # Ok::<(), sealwire_core::Error>(())
+//! ```
 
 mod error;
 mod keys;
@@ -24,6 +79,7 @@ mod machine;
 mod policy;
 mod raw;
 mod step;
+mod trust;
 
 pub use error::{Failure, SessionError};
 pub use machine::ClientSession;

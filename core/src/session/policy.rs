@@ -15,8 +15,11 @@ use crate::time::{Now, UnixTime};
 pub enum Trust {
     /// It must have this pin.
     Pin(Pin),
-    /// The caller judges: [`Step::Judge`](super::Step::Judge).
+    /// The caller judges each identity that is not known yet: [`Step::Judge`](super::Step::Judge).
     Ask,
+    /// The caller judges each key before it is used, also of an identity that is known: for attestation evidence, which is about one
+    /// record (spec section 5.4).
+    AskEachKey,
     /// Whatever answers is trusted: whoever controls the connection reads everything.
     DangerousAny,
 }
@@ -127,6 +130,9 @@ pub struct GatewayState {
     pub(super) key: Option<GatewayKey>,
     /// The identity that signed it.
     pub(super) pin: Option<Pin>,
+    /// Whether a pin or the caller vouched for that identity, and whether the caller did for the key itself.
+    pub(super) judged: bool,
+    pub(super) each_key_judged: bool,
     /// The gateway's clock, when it was last told, and the monotonic time then.
     pub(super) clock: Option<(UnixTime, Duration)>,
 }
@@ -140,6 +146,16 @@ impl GatewayState {
     /// The key that requests are sealed to.
     pub const fn key(&self) -> Option<&GatewayKey> {
         self.key.as_ref()
+    }
+
+    /// Whether the key was judged as `trust` demands: a state may come from a session that was told otherwise.
+    pub(super) fn is_trusted_by(&self, trust: Trust) -> bool {
+        match trust {
+            Trust::Pin(pin) => self.pin == Some(pin),
+            Trust::AskEachKey => self.each_key_judged,
+            Trust::Ask => self.judged,
+            Trust::DangerousAny => true,
+        }
     }
 
     /// The gateway's clock if it was told, else the caller's (REPLAY-5).

@@ -55,11 +55,11 @@ impl<A: RecordAead> ClientSession<A> {
     /// Throws away what there is of an abandoned answer.
     pub(super) fn discard<R: TryCryptoRng + ?Sized>(&mut self, now: Now, rng: &mut R) {
         while let Phase::Send(exchange) = &mut self.phase {
-            let is_whole = exchange.is_request_sent();
+            let can_continue = exchange.can_continue();
             match exchange.poll_event() {
                 Some(ClientEvent::Head(_) | ClientEvent::Data(_)) => {}
                 Some(_) => {
-                    self.in_step = is_whole;
+                    self.in_step = can_continue;
                     self.give_up(now, rng);
                 }
                 None => return,

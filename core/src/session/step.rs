@@ -24,7 +24,7 @@ pub enum Step {
 }
 
 /// What an answer brings.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionEvent<'a> {
     /// The head: from here on there is no retry.
@@ -33,4 +33,14 @@ pub enum SessionEvent<'a> {
     Data(&'a [u8]),
     /// The answer is whole.
     Complete(Complete),
+}
+
+impl core::fmt::Debug for SessionEvent<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Head(head) => f.debug_tuple("Head").field(&head.status).finish(),
+            Self::Data(data) => write!(f, "Data([REDACTED; {}])", data.len()),
+            Self::Complete(_) => f.write_str("Complete"),
+        }
+    }
 }

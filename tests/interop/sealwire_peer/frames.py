@@ -28,7 +28,24 @@ HEADER = 4
 OVERHEAD = 22  # header, content length and tag of a sealed frame
 SMALLEST_SEALED = 18  # by length
 EVERY_PEER_ACCEPTS = 1024  # by size
-LARGEST_FRAME = HEADER + 0xFFFFFF
+LARGEST_SEALED = 2 + 0xFFFF + 16  # by length: content length has 16 bits
+LONGEST_OPEN = 15 + 1153
+CLEAR_LENGTHS = {
+    KEYS_REQUEST: range(1, 2),
+    KEYS: range(1, 0x10000),
+    OPEN: range(1, LONGEST_OPEN + 1),
+    ACCEPT: range(32, 33),
+    REJECT: range(1, 2),
+}
+
+
+def check_header(kind: int, length: int) -> None:
+    """What is wrong with a header whoever receives it: the first two checks of FRAME-7."""
+    if kind not in NAMES:
+        raise Malformed(f"frame type {kind:#04x}")
+    lengths = CLEAR_LENGTHS.get(kind, range(SMALLEST_SEALED, LARGEST_SEALED + 1))
+    if length not in lengths:
+        raise Malformed(f"{NAMES[kind]} of length {length}")
 
 
 def frame(kind: int, body: bytes) -> bytes:
@@ -63,10 +80,7 @@ class Reader:
             if len(self._buffer) < HEADER:
                 return None
             kind, length = self._buffer[0], int.from_bytes(self._buffer[1:4], "big")
-            if kind not in NAMES:
-                raise Malformed(f"frame type {kind:#04x}")
-            if length == 0:
-                raise Malformed("frame of length 0")
+            check_header(kind, length)
             self._check(kind, length)
             self._need = length
         end = HEADER + self._need
@@ -125,16 +139,25 @@ def plain_frames(head: bytes, body: bytes, max_frame: int) -> list[Plain]:
 
 
 def whole(head: bytes, body: bytes, max_frame: int) -> list[Plain]:
-    """Padmé over the sum of the sizes, by zeros in END and cover frames before it (9.2)."""
-    frames = plain_frames(head, body, max_frame)
-    total = sum(f.size for f in frames)
-    gap = padme(total) - total
-    covers: list[Plain] = []
-    while gap > max_frame - OVERHEAD:
-        size = min(gap, max_frame)
-        covers.append(Plain(DATA, b"", size - OVERHEAD))
-        gap -= size
-    return [*frames[:-1], *covers, Plain(END, b"", gap)]
+    """HEAD in steps of 256, DATA padded to a Padmé sum of sizes, a bare END (9.2)."""
+    _fits(head, max_frame)
+    size = min((OVERHEAD + len(head) + 255) // 256 * 256, max_frame)
+    return [Plain(HEAD, head, size - OVERHEAD - len(head)), *_whole_data(body, max_frame), Plain(END, b"")]
+
+
+def _whole_data(body: bytes, max_frame: int) -> list[Plain]:
+    if not body:
+        return []
+    total = padme(sum(OVERHEAD + len(piece) for piece in split(body, max_frame)))
+    if total % max_frame and total % max_frame < OVERHEAD:
+        total += OVERHEAD - total % max_frame
+    out = []
+    for at in range(0, total, max_frame):
+        room = min(max_frame, total - at) - OVERHEAD
+        content, body = body[:room], body[room:]
+        out.append(Plain(DATA, content, room - len(content)))
+    assert not body
+    return out
 
 
 class Uniform:

@@ -160,6 +160,18 @@ class HybridKey:
         return cls(hashlib.shake_256(labeled).digest(32))
 
 
+def encap_derand(public: bytes, randomness: bytes) -> tuple[bytes, bytes]:
+    """(shared secret, enc) of the hybrid from its 64 random bytes: m of ML-KEM, and the ephemeral scalar. For
+    vectors only: `cryptography` does not take m, so ML-KEM is that of another library here."""
+    from kyber_py.ml_kem import ML_KEM_768
+
+    ek_pq, ek_t = public[:_EK], public[_EK:]
+    shared, ct_pq = ML_KEM_768._encaps_internal(ek_pq, randomness[:32])
+    ephemeral = P256Key(scalar_key(int.from_bytes(randomness[32:], "big")))
+    dh = ephemeral.secret.exchange(ec.ECDH(), read_point(ek_t))
+    return _combine(shared, dh, ephemeral.public, ek_t), ct_pq + ephemeral.public
+
+
 def _hybrid_encap(public: bytes, ephemeral: P256Key) -> tuple[bytes, bytes]:
     ek_pq, ek_t = public[:_EK], public[_EK:]
     peer = read_point(ek_t)

@@ -1,5 +1,4 @@
-"""Makes vector files from fixed inputs. P-256 vectors come out the same each time; those of the
-hybrid do not, since ML-KEM encapsulation is random."""
+"""Makes vector files from fixed inputs: they come out the same each time."""
 
 from __future__ import annotations
 
@@ -13,8 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from . import cobs, frames, hpke
 from .errors import ERROR_CODES, REJECT_CODES
-from .exchange import LONGEST_OPEN, ResponseWriter
-from .frames import ACCEPT, CANCEL, DATA, END, ERROR, HEAD, KEYS_REQUEST, OPEN, REJECT, Plain, frame
+from .exchange import ResponseWriter
+from .frames import (
+    ACCEPT, CANCEL, DATA, END, ERROR, HEAD, KEYS_REQUEST, LONGEST_OPEN, OPEN, REJECT, Plain, frame,
+)  # fmt: skip
 from .heads import RequestHead, ResponseHead, encode_headers, encode_tlvs, tlv
 from .keys import Identity, KeySet, Signed, decode_record, encode_record, pin_of
 from .sealing import HYBRID_SUITE, P256_SUITE, Sealer, Secrets, Suite, open_header, request_info
@@ -67,8 +68,12 @@ class Case:
         record = decode_record(encoded)
         assert record
         self.record = record
-        ephemeral = seed("ephemeral") if suite.kem == hpke.P256 else None
-        shared, self.enc = hpke.encap(suite.kem, private.public, ephemeral)
+        if suite.kem == hpke.P256:
+            random = {"ikm_ephemeral": seed("ephemeral")}
+            shared, self.enc = hpke.encap(suite.kem, private.public, random["ikm_ephemeral"])
+        else:
+            random = {"encap_randomness": seed("encapsulation", 64)}
+            shared, self.enc = hpke.encap_derand(private.public, random["encap_randomness"])
         header = open_header(suite, record.key_id)
         self.open_body = header + self.enc
         self.secrets = Secrets.derive(suite, shared, request_info(header))
@@ -77,7 +82,7 @@ class Case:
             "suite": {"kem": suite.kem, "kdf": suite.kdf, "aead": suite.aead},
             "clock": NOW,
             "ikm_recipient": ikm.hex(),
-            **({"ikm_ephemeral": ephemeral.hex()} if ephemeral else {}),
+            **{name: value.hex() for name, value in random.items()},
             "record": encoded.hex(),
             "key_id": record.key_id.hex(),
             "open": self.open_body.hex(),
@@ -280,6 +285,35 @@ def exchanges() -> list[Vector]:
             _streamed(pieces),
             answer=b"".join(pieces),
         ),
+        exchange("hybrid-whole-unpadded", "MLKEM768-P256, no padding", hybrid, unpadded, plain_answer, padded=False),
+        exchange(
+            "hybrid-streamed-unpadded",
+            "MLKEM768-P256, a streamed answer without padding",
+            hybrid,
+            unpadded,
+            _streamed(pieces),
+            padded=False,
+            answer=b"".join(pieces),
+        ),
+        exchange(
+            "hybrid-long-bodies",
+            "MLKEM768-P256, bodies of several frames, padded",
+            hybrid,
+            frames.whole(head, long, MAX_FRAME),
+            lambda writer: writer.whole(response_head(), longer),
+            body=long,
+            answer=longer,
+        ),
+        exchange(
+            "hybrid-streamed-error",
+            "MLKEM768-P256, a streamed answer that ends with ERROR(timeout)",
+            hybrid,
+            whole,
+            _streamed(pieces[:2], "timeout"),
+            answer=b"".join(pieces[:2]),
+            expect="error:timeout",
+            requirements="ORDER-1",
+        ),
     ]
 
 
@@ -382,6 +416,28 @@ class Requests:
         )
         header = self.case.opening() + bytes([HEAD]) + (MAX_FRAME - 3).to_bytes(3, "big")
         add("head-too-large", "the first sealed frame is one byte too large", "FRAME-3", header, "reject:too large", 0)
+        header = bytes([OPEN]) + (LONGEST_OPEN + 1).to_bytes(3, "big")
+        add("open-1169", "the header of an OPEN of 1169", "FRAME-5 FRAME-7", header, malformed, 0)
+        header = bytes([HEAD]) + (MAX_FRAME - 3).to_bytes(3, "big")
+        add("order-before-limit", "a HEAD that is too large, without OPEN", "FRAME-7", header, malformed, 0)
+        _, wire = self.begin()
+        longest = frames.LARGEST_SEALED
+        header = bytes([DATA]) + (longest + 1).to_bytes(3, "big")
+        add(
+            "length-before-limit",
+            "a length that no sealed frame has",
+            "FRAME-7",
+            wire + header,
+            "error:malformed",
+            1,
+        )
+        header = bytes([DATA]) + longest.to_bytes(3, "big")
+        add("longest-frame", "the longest frame there is", "FRAME-7", wire + header, "error:too large", 1)
+        add("end-too-large", "a second HEAD, too large", "FRAME-7", wire + bytes([HEAD]) + header[1:], "error:malformed", 1)
+        for transport, body, expect in (("stream", b"\x02", "reject:version"), ("http", b"\x01", malformed)):
+            name = f"keys-request-{transport}"
+            ask = frame(KEYS_REQUEST, body)
+            add(name, "KEYS_REQUEST of version 2, and over HTTP", "RAW-2", ask, expect, 0, transport=transport)
 
     def _sealed(self) -> None:
         sealer, wire = self.begin()
@@ -468,6 +524,8 @@ class Requests:
         add("open-14", "the open header is cut", "OPEN-1", body[:14], "reject:malformed")
         add("open-key", "another key_id", "OPEN-2", body[:7] + bytes([body[7] ^ 1]) + body[8:], "reject:key")
         add("open-expired", "past not_after and the skew", "OPEN-2 TIME-2", body, "reject:key", clock=AFTER + 300_001)
+        late = AFTER + 300_000
+        add("open-ended", "the first moment that is too late", "OPEN-2 TIME-2", body, "reject:key", clock=late)
         add(
             "open-not-a-point",
             "enc is not on the curve",
@@ -570,6 +628,21 @@ class Requests:
             4,
             transport="stream",
         )
+        for kind, name in ((CANCEL, "cancel"), (END, "end")):
+            sealer = case.client()
+            other = Sealer(seed("another key"), bytes(12)).seal(Plain(kind, b""))
+            whole = case.opening() + sealer.seal(Plain(HEAD, request_head().encode())) + sealer.seal(Plain(END, b""))
+            expect = "complete" if kind == CANCEL else "reject:malformed"
+            opened = 2 if kind == CANCEL else 0
+            add(
+                f"late-{name}",
+                "what stands before OPEN on a stream",
+                "RAW-3",
+                other + whole,
+                expect,
+                opened,
+                transport="stream",
+            )
         sealer, wire = self.begin()
         wire += sealer.seal(Plain(CANCEL, b""))
         add("cancel-for-end", "CANCEL in place of END", "ORDER-6", wire, "error:cancelled", 2, transport="stream")
@@ -603,6 +676,7 @@ class Requests:
             detail=clock,
             refuse_before=NOW + 1,
         )
+        add("store-full", "a replay store without room", "REPLAY-3", wire, "error:busy", 1, replay_capacity=0)
         add("forbidden", "a path that is not served", "", wire, "error:forbidden", 1, served=["GET /v1/models"])
 
         small = Case(max_frame=1024, max_request=100)
@@ -689,6 +763,11 @@ class Responses:
             0,
         )
         add("reject-2", "REJECT of length 2", "FRAME-5", frame(REJECT, b"\x03\x00"), "malformed", 0)
+        longest = frames.LARGEST_SEALED
+        header = bytes([DATA]) + (longest + 1).to_bytes(3, "big")
+        add("length-before-order", "a length that no sealed frame has", "FRAME-7", header, "malformed", 0)
+        header = bytes([DATA]) + longest.to_bytes(3, "big")
+        add("order-before-limit", "DATA before ACCEPT, too large", "FRAME-7", header, "malformed", 0)
         add("keys", "KEYS that nobody asked for", "FRAME-6", frame(2, bytes(66)), "malformed", 0)
         add("no-accept", "HEAD without ACCEPT", "FRAME-6", self.begin()[1][36:], "malformed", 0)
         add("two-accepts", "ACCEPT twice", "FRAME-6", accept + accept, "malformed", 0)
@@ -952,6 +1031,14 @@ def key_sets() -> list[Vector]:
         "REC-1",
         KeySet(IDENTITY.public, (Signed(good, other.sign(good)),)),
     )
+    add(
+        "one-bad-of-two",
+        "a good record beside one that somebody else signed",
+        "REC-4",
+        KeySet(IDENTITY.public, (signed(good), Signed(newer, other.sign(newer)))),
+    )
+    evidence = one(good).to_json().replace('"signature":', '"evidence": "AAEC", "signature":')
+    add("json-evidence", "evidence, which a client that pins does not ask for", "", evidence, usable, good)
     mark = bytearray(IDENTITY.sign(good))
     mark[40] ^= 1
     add("signature-changed", "one bit of a signature", "REC-1", KeySet(IDENTITY.public, (Signed(good, bytes(mark)),)))
@@ -996,12 +1083,15 @@ def cobs_vectors() -> list[Vector]:
     accept = frame(ACCEPT, bytes(32))
     long = frame(DATA, seed("cobs", 900).replace(b"\0", b"\1"))
     ask = frame(KEYS_REQUEST, b"\x01")
+    bare = frame(DATA, bytes(range(1, 254)))
     return [
         vector("accept", "a frame of zeros", cobs.encode(accept)[:-1], accept.hex()),
         vector("long", "runs longer than 254", cobs.encode(long)[:-1], long.hex()),
         vector("two-frames", "two frames in a packet", cobs.encode(ask + ask)[:-1], "malformed"),
         vector("cut-frame", "a frame without its last byte", cobs.encode(ask[:-1])[:-1], "malformed"),
         vector("short", "less than a header", cobs.encode(b"\x01\x00")[:-1], "malformed"),
+        vector("empty", "nothing between two zero bytes", b"", "ignored"),
+        vector("last-piece-bare", "254 bytes without a rest", b"\x02\x11\x01\xff" + bare[3:], bare.hex()),
         vector("run-too-long", "a code that points past the end", b"\x09\x01\x01", "malformed"),
     ]
 

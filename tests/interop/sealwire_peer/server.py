@@ -121,9 +121,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "no-cache")
+        self.send_header("Cache-Control", "no-store")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def do_GET(self) -> None:
         if self.path == self.server.base + "/.well-known/sealwire-keys":
@@ -135,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
         kind = (self.headers.get("Content-Type") or "").split(";")[0].strip().lower()
         if self.path != self.server.base + "/sealwire/v1" or kind != "application/sealwire":
             self.close_connection = True
-            self._plain(404)
+            self._plain(404 if kind == "application/sealwire" else 415)
             return
         exchange = GatewayExchange(self.server.gateway)
         if not self._read_into(exchange):

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import cobs, hpke
 from .errors import Malformed, ProtocolError
-from .exchange import DEFAULTS, Gateway, GatewayExchange, HeldKey, ResponseReceiver
+from .exchange import DEFAULTS, Gateway, GatewayExchange, HeldKey, ReplayStore, ResponseReceiver
 from .frames import OPEN, Plain, frame
 from .keys import KeySet, choose, decode_key_set, decode_record, key_set_from_json
 from .sealing import Sealer, Secrets, Suite, request_info
@@ -62,6 +62,8 @@ class Setting:
         shared = private.decap(enc)
         if "ikm_ephemeral" in vector:
             same("encapsulation", hpke.encap(suite.kem, private.public, unhex(vector, "ikm_ephemeral")), (shared, enc))
+        if "encap_randomness" in vector:
+            same("encapsulation", hpke.encap_derand(private.public, unhex(vector, "encap_randomness")), (shared, enc))
         secrets = Secrets.derive(suite, shared, info)
         for name in ("request_key", "request_nonce", "response_secret"):
             same(name, getattr(secrets, name).hex(), vector[name])
@@ -75,6 +77,7 @@ class Setting:
             clock=lambda: int(vector["clock"]),
             served=lambda method, path: served is None or f"{method} {path}" in served,
             limits=limits,
+            replays=ReplayStore(vector.get("replay_capacity", 1000)),
             refuse_before=vector.get("refuse_before", 0),
         )
         return cls(gateway, private, secrets, enc, body)
@@ -170,7 +173,7 @@ def _check_key_set(vector: Vector) -> None:
 def _check_cobs(vector: Vector) -> None:
     packet = unhex(vector, "packet")
     try:
-        got = cobs.frame_in(packet).hex()
+        got = cobs.frame_in(packet).hex() if packet else "ignored"
     except Malformed:
         got = "malformed"
     same("frame", got, vector["expect"])

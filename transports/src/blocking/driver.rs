@@ -129,6 +129,23 @@ impl<'a, T: Transport> Driver<'a, T> {
         });
     }
 
+    /// Writes what can be written without a wait: CANCEL, before the connection is closed.
+    fn try_to_write(&mut self) {
+        let (client, now) = (self.client, self.transport.now());
+        let line = &mut self.line;
+        let want = self
+            .transport
+            .with_random(|random| line.poll(client, now, random));
+        let (Ok(Want::Transfer), Some(link)) = (want, &mut self.link) else {
+            return;
+        };
+        if let Ok(Ready::Write) = link.wait(Interest::Write, Duration::ZERO) {
+            let _ = link.write(line.output());
+            // Under TLS it leaves only now.
+            let _ = link.wait(Interest::Write, Duration::ZERO);
+        }
+    }
+
     fn put_back(&mut self, fit: bool) {
         if let Some(link) = self.link.take() {
             self.transport.put_back(link, fit);
@@ -150,9 +167,13 @@ pub(super) fn is_passing(error: &impl embedded_io::Error) -> bool {
 
 impl<T: Transport> Drop for Driver<'_, T> {
     fn drop(&mut self) {
-        if self.link.is_some() && self.transport.is_irreplaceable() && self.line.cancel() {
+        if self.link.is_some() && self.line.cancel() {
             // CANCEL goes out, and what still comes is thrown away; how that ends is of no interest.
-            while let Ok(Some(_)) = self.next() {}
+            if self.transport.is_irreplaceable() {
+                while let Ok(Some(_)) = self.next() {}
+            } else {
+                self.try_to_write();
+            }
         }
         self.put_back(false);
     }

@@ -93,11 +93,11 @@ impl Socket {
                 PollFd::from_borrowed_fd(alarm, PollFlags::IN),
             ];
             // Without a waker there is only the first.
-            let mut watched = &mut { watched }[..1 + usize::from(self.alarm.is_some())];
+            let watched = &mut { watched }[..1 + usize::from(self.alarm.is_some())];
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             // Without a limit where it is too long to be told.
             let left = left.and_then(|left| Timespec::try_from(left).ok());
-            match poll(&mut watched, left.as_ref()) {
+            match poll(watched, left.as_ref()) {
                 Ok(0) => return Ok(Ready::TimedOut),
                 Ok(_) if watched[0].revents().is_empty() => {
                     if self.is_woken() {

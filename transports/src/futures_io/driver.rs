@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use futures_core::Stream;
@@ -33,7 +33,7 @@ pub(super) struct Inner<C: Connector> {
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Carries one request to its answer. Dropping it cancels: the connection is closed.
+/// Carries one request to its answer. Dropping it cancels: the connection is closed, on a raw stream after CANCEL.
 pub(super) struct Driver<C: Connector> {
     inner: Arc<Inner<C>>,
     line: Line,
@@ -97,11 +97,11 @@ impl<C: Connector> Driver<C> {
 
     fn poll_connect(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let client = &self.inner.client;
-        if self.connecting.is_none() {
-            if let Some(idle) = self.inner.idle.take(Connection::is_quiet) {
-                self.connection = Some(idle);
-                return Poll::Ready(self.line.connected(client, client.clock.now(), true));
-            }
+        if self.connecting.is_none()
+            && let Some(idle) = self.inner.idle.take(Connection::is_quiet)
+        {
+            self.connection = Some(idle);
+            return Poll::Ready(self.line.connected(client, client.clock.now(), true));
         }
         let inner = self.inner.clone();
         let connecting = self.connecting.get_or_insert_with(|| {
@@ -164,13 +164,13 @@ impl<C: Connector> Driver<C> {
                 self.is_to_flush = true;
                 return Poll::Ready(());
             }
-        } else if self.is_to_flush {
-            if let Poll::Ready(flushed) = connection.poll_flush(cx) {
-                self.is_to_flush = false;
-                if let Err(error) = flushed {
-                    self.line.write_failed(error.into());
-                    return Poll::Ready(());
-                }
+        } else if self.is_to_flush
+            && let Poll::Ready(flushed) = connection.poll_flush(cx)
+        {
+            self.is_to_flush = false;
+            if let Err(error) = flushed {
+                self.line.write_failed(error.into());
+                return Poll::Ready(());
             }
         }
         self.poll_deadline(cx)
@@ -202,6 +202,22 @@ impl<C: Connector> Driver<C> {
                 // A clock that is not quite the connector's is asked again.
                 self.alarm = None;
             }
+        }
+    }
+}
+
+impl<C: Connector> Drop for Driver<C> {
+    fn drop(&mut self) {
+        if !self.line.cancel() {
+            return;
+        }
+        let now = self.inner.client.clock.now();
+        let want = self.line.poll(&self.inner.client, now, &mut SysRng);
+        if let (Ok(Want::Transfer), Some(connection)) = (want, &mut self.connection) {
+            // What cannot be written at once is not waited for: the connection is closed anyway.
+            let mut cx = Context::from_waker(Waker::noop());
+            let _ = connection.poll_write(&mut cx, self.line.output());
+            let _ = connection.poll_flush(&mut cx);
         }
     }
 }

@@ -51,14 +51,14 @@ where
             if connection.poll(cx, start.elapsed()) == Doing::Close {
                 return Poll::Ready(io::Result::Ok(()));
             }
-            if connection.wants_input() {
-                if let Poll::Ready(read) = stream.as_mut().poll_read(cx, &mut buffer) {
-                    match read? {
-                        0 => connection.handle_end(),
-                        count => connection.handle_input(&buffer[..count], start.elapsed()),
-                    }
-                    continue;
+            if connection.wants_input()
+                && let Poll::Ready(read) = stream.as_mut().poll_read(cx, &mut buffer)
+            {
+                match read? {
+                    0 => connection.handle_end(),
+                    count => connection.handle_input(&buffer[..count], start.elapsed()),
                 }
+                continue;
             }
             if !connection.output().is_empty() {
                 let written = stream.as_mut().poll_write(cx, connection.output());

@@ -283,12 +283,11 @@ impl Http1 {
         }
         let may_carry_on = false;
         if let Stage::Body(call) = std::mem::replace(&mut self.stage, Stage::Over { may_carry_on })
+            && let Some(RecvBodyResult::Cleanup(call)) = call.proceed()
         {
-            if let Some(RecvBodyResult::Cleanup(call)) = call.proceed() {
-                self.stage = Stage::Over {
-                    may_carry_on: !call.must_close_connection(),
-                };
-            }
+            self.stage = Stage::Over {
+                may_carry_on: !call.must_close_connection(),
+            };
         }
         Ok(())
     }

@@ -359,7 +359,6 @@ impl Line {
 
     /// Wants no more of the answer. True if that was said to the peer: then go on, until [`Want::Release`] or
     /// [`Want::Close`]. Otherwise close the connection.
-    #[cfg(feature = "blocking")]
     pub(crate) fn cancel(&mut self) -> bool {
         matches!(self.call, Some(Call::Raw)) && self.session.cancel()
     }

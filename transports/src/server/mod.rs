@@ -1,8 +1,6 @@
 //! The gateway's side, as far as it is the same for every adapter: what it is set up with, and what answers requests.
 
 #[cfg(feature = "_lines")]
-mod framing;
-#[cfg(feature = "_lines")]
 mod raw;
 mod runs;
 mod sealed;

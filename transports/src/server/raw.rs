@@ -12,7 +12,6 @@ use sealwire_core::exchange::{ServerEvent, ServerExchange};
 use sealwire_core::keys::{KeyRing, KeySet};
 use sealwire_core::{Error as CoreError, ErrorCode, ServerState, UnixTime};
 
-use super::framing::Framing;
 use super::sealed::Sealed;
 use super::shared::{Handled, Shared};
 use super::{GatewayConfig, Handler};
@@ -23,7 +22,8 @@ use crate::error::Error;
 ///
 /// Cheap to clone; all clones are the same gateway. Its host calls [`rotate`](Self::rotate) when it is due.
 ///
-/// A client that closes its stream, or its half of it, while its request is being answered has cancelled it.
+/// A client that cancels stops its handler. One that closes its half of the stream does not: it may wait for its answer; one
+/// that is gone is noticed when the next piece cannot be written.
 pub struct RawGateway<H> {
     shared: Arc<Shared<H>>,
 }
@@ -90,7 +90,8 @@ pub(crate) enum Doing {
 pub(crate) struct RawConnection<H> {
     shared: Arc<Shared<H>>,
     stage: Stage,
-    framing: Framing,
+    /// A request has begun to arrive.
+    has_begun: bool,
     /// What arrived and was not taken yet.
     input: Vec<u8>,
     output: Vec<u8>,
@@ -127,7 +128,7 @@ impl<H: Handler> RawConnection<H> {
         Self {
             stage: receiving(&shared),
             shared,
-            framing: Framing::default(),
+            has_begun: false,
             input: Vec::new(),
             output: Vec::new(),
             written: 0,
@@ -180,11 +181,9 @@ impl<H: Handler> RawConnection<H> {
     }
 
     pub(crate) fn handle_input(&mut self, bytes: &[u8], now: Duration) {
-        if let Stage::Receiving(_) = self.stage {
-            if self.framing.is_idle() && self.input.is_empty() {
-                // A request has begun: from here on it has its own deadline.
-                self.since = now;
-            }
+        if !mem::replace(&mut self.has_begun, true) {
+            // From here on the request has its own deadline.
+            self.since = now;
         }
         self.input.extend_from_slice(bytes);
     }
@@ -203,7 +202,7 @@ impl<H: Handler> RawConnection<H> {
     pub(crate) fn deadline(&self) -> Option<Duration> {
         let limit = match &self.stage {
             _ if !self.output().is_empty() => self.shared.idle_deadline,
-            Stage::Receiving(_) if self.framing.is_idle() => self.shared.idle_deadline,
+            Stage::Receiving(_) if !self.has_begun => self.shared.idle_deadline,
             Stage::Receiving(_) => self.shared.request_deadline,
             Stage::Parting(_) => PARTING.0,
             _ => return None,
@@ -215,11 +214,10 @@ impl<H: Handler> RawConnection<H> {
         if self.deadline().is_none_or(|due| now < due) {
             return;
         }
-        if self.output().is_empty()
-            && matches!(self.stage, Stage::Receiving(_))
-            && !self.framing.is_idle()
-        {
-            // What has arrived of the request is refused, in case its client still listens.
+        // Of a request whose OPEN is not there nobody could read the answer.
+        let may_answer = matches!(&self.stage, Stage::Receiving(exchange) if exchange.state() != ServerState::AwaitOpen);
+        if may_answer && self.output().is_empty() {
+            // What has arrived of the request is refused, in case its client still listens (ORDER-9).
             self.has_ended = true;
         } else {
             self.stage = Stage::Closed;
@@ -228,12 +226,15 @@ impl<H: Handler> RawConnection<H> {
     }
 
     fn receive(&mut self, mut exchange: Box<ServerExchange>) -> Result<(Stage, bool), CoreError> {
-        self.skip_late_cancel();
         let consumed = self.feed(&mut exchange);
         let event = exchange.poll_event();
         let has_changed = consumed > 0 || event.is_some();
         match event {
-            Some(ServerEvent::KeysRequested) => exchange.send_keys(&self.shared.key_set())?,
+            // RAW-2
+            Some(ServerEvent::KeysRequested) => {
+                exchange.send_keys(&self.shared.key_set())?;
+                self.has_begun = !self.input.is_empty();
+            }
             Some(ServerEvent::Request) => {
                 if let Some(request) = exchange.take_request() {
                     let shared = self.shared.clone();
@@ -244,7 +245,7 @@ impl<H: Handler> RawConnection<H> {
             Some(ServerEvent::Cancelled) => exchange.fail(ErrorCode::Cancelled, unix_now())?,
             Some(ref event) => log::debug!("request not served: {event:?}"),
             None if consumed == 0 && self.has_ended => {
-                if self.framing.is_idle() {
+                if !self.has_begun {
                     return Ok((Stage::Closed, true));
                 }
                 exchange.handle_eof(unix_now());
@@ -276,9 +277,6 @@ impl<H: Handler> RawConnection<H> {
             let sealed = Sealed::over(*exchange);
             return Ok((Stage::Responding(Box::new(sealed)), true));
         }
-        if self.is_gone() {
-            return Ok((Stage::Closed, true));
-        }
         Ok(match handling.as_mut().poll(cx) {
             Poll::Pending => (Stage::Handling(exchange, handling), false),
             Poll::Ready(handled) => {
@@ -297,10 +295,6 @@ impl<H: Handler> RawConnection<H> {
         if sealed.exchange().poll_event() == Some(ServerEvent::Cancelled) {
             sealed.cancel();
         }
-        let is_over = sealed.exchange().state() == ServerState::Done;
-        if !is_over && self.is_gone() {
-            return Ok((Stage::Closed, true));
-        }
         Ok(match sealed.poll_chunk(cx) {
             Poll::Pending => (Stage::Responding(sealed), false),
             Poll::Ready(chunk) => match chunk? {
@@ -310,13 +304,13 @@ impl<H: Handler> RawConnection<H> {
                     self.has_answered = true;
                     (Stage::Responding(sealed), true)
                 }
-                // Without memory there is no answer; without an end of the request, another would begin anywhere.
-                None if !self.has_answered || !self.framing.may_carry_on() => {
+                // Without memory there is no answer; without an end of the request, another would begin anywhere (ORDER-7).
+                None if !self.has_answered || !sealed.exchange().can_continue() => {
                     (Stage::Parting(PARTING.1), true)
                 }
                 None => {
-                    self.framing.carry_on();
                     self.has_answered = false;
+                    self.has_begun = !self.input.is_empty();
                     (receiving(&self.shared), true)
                 }
             },
@@ -334,21 +328,9 @@ impl<H: Handler> RawConnection<H> {
         (Stage::Parting(left), false)
     }
 
-    /// Throws away a CANCEL that crossed the end of the answer before (ORDER-6).
-    fn skip_late_cancel(&mut self) {
-        let skipped = self.framing.late_cancel(&self.input);
-        self.input.drain(..skipped);
-    }
-
-    /// Whether the client has gone, or sends what it may not before the answer was there (ORDER-7).
-    fn is_gone(&self) -> bool {
-        self.has_ended || !self.input.is_empty()
-    }
-
     /// Feeds the exchange up to its next event.
     fn feed(&mut self, exchange: &mut ServerExchange) -> usize {
         let consumed = self.shared.feed(exchange, &self.input);
-        self.framing.follow(&self.input[..consumed]);
         self.input.drain(..consumed);
         consumed
     }

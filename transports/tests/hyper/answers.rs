@@ -332,6 +332,7 @@ async fn what_may_not_be_tried_again_is_not() {
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
+/// REPLAY-6, the gateway's half.
 #[tokio::test]
 async fn a_request_of_one_idempotency_key_runs_once() {
     let (server, asked) = failing_first(0, || Err(ErrorCode::Internal)).await;

@@ -3,4 +3,5 @@
 mod answers;
 mod connections;
 mod failures;
+mod http;
 mod support;

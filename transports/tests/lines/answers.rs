@@ -88,14 +88,10 @@ fn keys_are_shown<A: Adapter>(wire: Wire) {
     assert_eq!(keys.pin(), server.pin);
 }
 
+type Feed = channel::UnboundedSender<Result<Vec<u8>, ErrorCode>>;
+
 /// A handler that streams what the test sends it, and tells when it is dropped.
-fn fed_by_test(
-    wire: Wire,
-) -> (
-    Server,
-    channel::UnboundedSender<Result<Vec<u8>, ErrorCode>>,
-    mpsc::Receiver<()>,
-) {
+fn fed_by_test(wire: Wire) -> (Server, Feed, mpsc::Receiver<()>) {
     struct Dropped(mpsc::Sender<()>);
     impl Drop for Dropped {
         fn drop(&mut self) {
@@ -129,7 +125,7 @@ fn a_stream_arrives_piece_by_piece<A: Adapter>(wire: Wire) {
     let words = ["one", " two", " three", "four"];
     // Each word is sent only once the one before has arrived.
     let mut sender = Some(sender);
-    let send = |sender: &Option<channel::UnboundedSender<_>>, n: usize| {
+    let send = |sender: &Option<Feed>, n: usize| {
         sender
             .as_ref()
             .expect("more")

@@ -164,7 +164,7 @@ impl Server {
                 let gateway = current.clone();
                 match wire {
                     Wire::Http | Wire::Https => {
-                        drop(RUNTIME.spawn(serve_http(stream, gateway, wire)))
+                        drop(RUNTIME.spawn(serve_http(stream, gateway, wire)));
                     }
                     _ => drop(thread::spawn(move || serve_raw(stream, &gateway, wire))),
                 }

@@ -1,0 +1,193 @@
+//! Rotation, and what is left of a key after it.
+extern crate std;
+
+use core::convert::Infallible;
+use std::vec;
+
+use rand_core::TryRng;
+use sealwire_memlock::Policy;
+
+use super::*;
+use crate::record::OpenHeader;
+
+const HOUR: u64 = 60 * 60 * 1000;
+
+/// Counts: the keys are different ones, and the same in each run.
+struct Counter(u8);
+
+impl TryRng for Counter {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(7)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(7)
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        self.0 += 1;
+        out.fill(self.0);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Counter {}
+
+fn at(millis: u64) -> UnixTime {
+    UnixTime::from_millis(1_800_000_000_000 + millis)
+}
+
+fn ring(rng: &mut Counter) -> KeyRing {
+    let memory = SecureMemory::new(Policy::BestEffort);
+    let identity = Identity::generate(&memory, rng).expect("counted");
+    let mut ring = KeyRing::new(identity, &[Suite::P256], RecordLimits::default(), memory);
+    ring.rotate(at(0), rng).expect("counted");
+    ring
+}
+
+/// A request to this key, as far as the ring is concerned: its `enc` is any point.
+fn agree(ring: &KeyRing, key_id: [u8; KEY_ID_LEN], now: UnixTime) -> Result<(), RejectCode> {
+    let header = OpenHeader::new(Suite::P256, key_id);
+    let mut secrets = [0; KEY_BLOCK_LEN];
+    ring.agree(&header, ring.identity.public(), now, &mut secrets)
+}
+
+/// Two keys are valid at any time, and clients choose the newer one (TRUST-3).
+#[test]
+fn epochs_overlap() {
+    let mut rng = Counter(0);
+    let mut ring = ring(&mut rng);
+    assert_eq!(ring.rotate(at(1), &mut rng), Ok(at(12 * HOUR)));
+    assert_eq!(ring.keys.len(), 1, "not before it is due");
+    assert_eq!(ring.rotate(at(12 * HOUR), &mut rng), Ok(at(24 * HOUR)));
+    let ids: Vec<_> = ring.keys.iter().map(EpochKey::key_id).collect();
+    assert_eq!(ids.len(), 2);
+    let set = ring.key_set();
+    let chosen = |now| set.select(Suite::P256, now).map(|key| key.key_id());
+    assert_eq!(chosen(at(12 * HOUR)), Ok(ids[1]));
+    // A client whose clock is behind still finds a key that is valid for it.
+    assert_eq!(chosen(at(12 * HOUR - 300_001)), Ok(ids[0]));
+    assert_eq!(chosen(at(36 * HOUR)), Err(Malformed::KeyTime));
+    for id in ids {
+        assert_eq!(agree(&ring, id, at(13 * HOUR)), Ok(()));
+    }
+}
+
+/// TIME-2
+#[test]
+fn a_key_ends_five_minutes_after_its_record() {
+    let mut rng = Counter(0);
+    let mut ring = ring(&mut rng);
+    let id = ring.keys[0].key_id();
+    let end = 24 * HOUR + 300_000;
+    assert_eq!(agree(&ring, id, at(end - 1)), Ok(()));
+    assert_eq!(agree(&ring, id, at(end)), Err(RejectCode::Key));
+    ring.rotate(at(end - 1), &mut rng).expect("counted");
+    assert!(ring.keys.iter().any(|key| key.key_id == id));
+    ring.rotate(at(end), &mut rng).expect("counted");
+    assert!(ring.keys.iter().all(|key| key.key_id != id));
+}
+
+/// A clock that was ahead when a key was made must not leave the gateway without one.
+#[test]
+fn a_key_from_the_future_does_not_count() {
+    let mut rng = Counter(0);
+    let mut ring = ring(&mut rng);
+    let year = 365 * 24 * HOUR;
+    let earlier = UnixTime::from_millis(at(0).as_millis() - year);
+    ring.rotate(earlier, &mut rng).expect("counted");
+    assert_eq!(ring.keys.len(), 2);
+    assert!(ring.key_set().select(Suite::P256, earlier).is_ok());
+    let next = ring.rotate(earlier.saturating_add(SKEW), &mut rng);
+    assert_eq!(
+        next,
+        Ok(earlier.saturating_add(Duration::from_secs(12 * 60 * 60)))
+    );
+    assert_eq!(ring.keys.len(), 2);
+}
+
+#[test]
+fn evidence_is_asked_for_once_a_record() {
+    let mut rng = Counter(0);
+    let mut ring = ring(&mut rng);
+    ring.attest(|_, _| None);
+    ring.attest(|record, hash| {
+        assert_eq!(hash[..8], key_id(record));
+        Some(hash.to_vec())
+    });
+    ring.rotate(at(12 * HOUR), &mut rng).expect("counted");
+    let mut asked = 0;
+    ring.attest(|_, _| {
+        asked += 1;
+        Some(vec![1])
+    });
+    assert_eq!(asked, 1);
+    let set = ring.key_set();
+    let signed = &set.records()[1];
+    assert_eq!(signed.evidence.as_deref(), Some(&signed.hash()[..]));
+    let read = KeySet::from_json(set.to_json().as_bytes()).expect("its own");
+    assert_eq!(read, set);
+    // Raw streams carry none.
+    let read = KeySet::parse(&set.to_bytes()).expect("its own");
+    assert!(
+        read.records()
+            .iter()
+            .all(|signed| signed.evidence.is_none())
+    );
+}
+
+/// How often these 32 bytes stand in this process's memory. The needle is kept apart from its mask, or it would find itself.
+#[cfg(target_os = "linux")]
+fn copies(needle: &[u8; 32], mask: u8) -> usize {
+    use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+
+    let maps = std::fs::File::open("/proc/self/maps").expect("Linux");
+    let mut memory = std::fs::File::open("/proc/self/mem").expect("our own");
+    let mut found = 0;
+    let mut window = vec![0u8; 1 << 20];
+    for line in BufReader::new(maps).lines() {
+        let line = line.expect("text");
+        let (range, rest) = line.split_once(' ').expect("range and rights");
+        if !rest.starts_with('r') || rest.contains("[v") {
+            continue;
+        }
+        let (start, end) = range.split_once('-').expect("a range");
+        let address = |text| u64::from_str_radix(text, 16).expect("an address");
+        let (mut at, end) = (address(start), address(end));
+        while at + 32 <= end && memory.seek(SeekFrom::Start(at)).is_ok() {
+            let len = window.len().min((end - at) as usize);
+            let Ok(count) = memory.read(&mut window[..len]) else {
+                break;
+            };
+            // What was read may be this very window, of which the last pass left copies: those are wiped below.
+            found += window[..count]
+                .windows(32)
+                .filter(|bytes| bytes.iter().zip(needle).all(|(a, b)| *a == *b ^ mask))
+                .count();
+            window[..count].fill(0);
+            if count < 32 {
+                break;
+            }
+            at += (count - 31) as u64;
+        }
+    }
+    found
+}
+
+/// KEY-3: an epoch's private key is in memory once while the epoch lasts, and not at all once it has ended.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_key_that_has_ended_is_wiped() {
+    let mut rng = Counter(0);
+    let mut ring = ring(&mut rng);
+    let masked: [u8; 32] = core::array::from_fn(|i| ring.keys[0].private.expose()[i] ^ 0x5a);
+    let id = ring.keys[0].key_id();
+    // The header's key is used, so that what using it leaves behind would be found too.
+    assert_eq!(agree(&ring, id, at(1)), Ok(()));
+    assert_eq!(copies(&masked, 0x5a), 1);
+    let end = 24 * HOUR + 300_000;
+    ring.rotate(at(end), &mut rng).expect("counted");
+    assert_eq!(copies(&masked, 0x5a), 0);
+}

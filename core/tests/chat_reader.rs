@@ -1,0 +1,213 @@
+//! One reader for whole answers and streamed ones: the same events, wherever the bytes are cut.
+
+use sealwire_core::chat::{ChatError, ChatEvent, ChatReader};
+use sealwire_core::head::ResponseHead;
+use sealwire_memlock::{Policy, SecureMemory};
+
+const MEMORY: SecureMemory = SecureMemory::new(Policy::BestEffort);
+
+fn head(status: u16, content_type: &'static str) -> ResponseHead<'static> {
+    let mut head = ResponseHead::new(status, [7; 16]);
+    head.content_type = Some(content_type);
+    head
+}
+
+fn told(event: &ChatEvent<'_>) -> String {
+    let text = |text: &sealwire_core::chat::json::JsonStr<'_>| {
+        text.to_secure(&MEMORY).expect("memory").expose().to_owned()
+    };
+    match event {
+        ChatEvent::Text { choice, text: t } => format!("text {choice} {}", text(t)),
+        ChatEvent::Refusal { choice, text: t } => format!("refusal {choice} {}", text(t)),
+        ChatEvent::Reasoning { choice, text: t } => format!("reasoning {choice} {}", text(t)),
+        ChatEvent::ToolCall { choice, call } => {
+            let part = |part: Option<_>| part.as_ref().map(text).unwrap_or_default();
+            format!(
+                "call {choice} {:?} {} {} {} {}",
+                call.index,
+                part(call.id),
+                part(call.kind),
+                part(call.name),
+                part(call.arguments)
+            )
+        }
+        ChatEvent::Finish { choice, reason } => format!("finish {choice} {}", text(reason)),
+        ChatEvent::Usage(usage) => format!("usage {}", usage.total_tokens),
+        ChatEvent::Failed { status, error } => {
+            let message = error.and_then(|error| error.message());
+            format!(
+                "failed {status} {}",
+                message.as_ref().map(text).unwrap_or_default()
+            )
+        }
+        ChatEvent::Done => "done".into(),
+        _ => "?".into(),
+    }
+}
+
+/// Gives the pieces to a reader, ends it, and says what it told.
+fn read(head: &ResponseHead<'_>, pieces: &[&[u8]]) -> (Vec<String>, Result<(), ChatError>) {
+    let mut reader = ChatReader::new(&MEMORY, head).expect("memory");
+    let mut events = Vec::new();
+    let mut feed = || {
+        for piece in pieces {
+            let mut rest = *piece;
+            while !rest.is_empty() {
+                let taken = reader.handle_input(rest)?;
+                rest = &rest[taken..];
+                let before = events.len();
+                while let Some(event) = reader.poll_event() {
+                    events.push(told(&event));
+                }
+                assert!(taken > 0 || events.len() > before, "no progress");
+            }
+        }
+        reader.handle_complete()
+    };
+    let result = feed();
+    while let Some(event) = reader.poll_event() {
+        events.push(told(&event));
+    }
+    if let Err(error) = &result {
+        assert_eq!(reader.handle_input(b"data: {}\n\n"), Err(error.clone()));
+        assert_eq!(reader.handle_complete(), Err(error.clone()));
+    }
+    assert!(reader.poll_event().is_none());
+    (events, result)
+}
+
+/// Whole, byte by byte, and cut in two at every place.
+fn read_in_every_way(head: &ResponseHead<'_>, body: &[u8]) -> Vec<String> {
+    let (events, result) = read(head, &[body]);
+    result.expect("an answer");
+    let bytes: Vec<&[u8]> = body.chunks(1).collect();
+    assert_eq!(read(head, &bytes).0, events, "byte by byte");
+    for cut in 0..body.len() {
+        let (again, _) = read(head, &[&body[..cut], &body[cut..]]);
+        assert_eq!(again, events, "cut at {cut}");
+    }
+    events
+}
+
+const STREAM: &[u8] = b": hello\r\n\r\ndata: {\"id\":\"1\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\r\n\r\n\
+data: {\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"hm\",\"content\":\"gr\\u00fc\\u00df\\n\"}},{\"index\":1,\"delta\":{\"refusal\":\"no\"}}]}\n\n\
+data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\"\"}},{\"index\":1,\"id\":\"c2\"}]}}]}\n\n\
+data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\":1}\"}}]},\"finish_reason\":\"tool_calls\"}]}\n\n\
+data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7}}\n\n\
+data: [DONE]\n\n";
+
+#[test]
+fn a_stream_cut_anywhere() {
+    let head = head(200, "text/event-stream; charset=utf-8");
+    assert_eq!(
+        read_in_every_way(&head, STREAM),
+        [
+            "reasoning 0 hm",
+            "text 0 grüß\n",
+            "refusal 1 no",
+            "call 0 Some(0) c1 function f {\"a\"",
+            "call 0 Some(1) c2   ",
+            "call 0 Some(0)    :1}",
+            "finish 0 tool_calls",
+            "usage 7",
+            "done",
+        ]
+    );
+}
+
+#[test]
+fn a_whole_answer_gives_the_same_events() {
+    let body = "{\"choices\":[{\"index\":0,\"finish_reason\":\"tool_calls\",\"message\":{\"role\":\"assistant\",\
+        \"content\":\"gr\\u00fc\\u00df\",\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}}],\
+        \"usage\":{\"total_tokens\":7}}";
+    assert_eq!(
+        read_in_every_way(&head(200, "application/json"), body.as_bytes()),
+        [
+            "text 0 grüß",
+            "call 0 Some(0) c1 function f {}",
+            "finish 0 tool_calls",
+            "usage 7",
+            "done",
+        ]
+    );
+}
+
+#[test]
+fn failures_are_told_wherever_they_come() {
+    let error = b"{\"error\":{\"message\":\"too many\",\"type\":\"rate_limit\"}}";
+    let failed = read_in_every_way(&head(429, "application/json"), error);
+    assert_eq!(failed, ["failed 429 too many", "done"]);
+    // A page of HTML, and an error of a status whatever its content type says.
+    let failed = read_in_every_way(&head(502, "text/html"), b"<html>bad gateway</html>");
+    assert_eq!(failed, ["failed 502 ", "done"]);
+    let failed = read_in_every_way(&head(401, "text/event-stream"), error);
+    assert_eq!(failed, ["failed 401 too many", "done"]);
+
+    // In the middle of a stream; what follows in it says nothing any more.
+    let stream = [
+        &b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"half\"}}]}\n\ndata: "[..],
+        error,
+        b"\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"more\"}}]}\n\n",
+    ]
+    .concat();
+    let failed = read_in_every_way(&head(200, "text/event-stream"), &stream);
+    assert_eq!(failed, ["text 0 half", "failed 200 too many", "done"]);
+}
+
+#[test]
+fn what_is_no_answer_is_an_error_that_stays() {
+    let stream = head(200, "text/event-stream");
+    for bad in [
+        &b"data: {\"choices\":1}\n\n"[..],
+        b"data: not json\n\n",
+        b"data: \xff\n\n",
+    ] {
+        let (events, result) = read(
+            &stream,
+            &[
+                b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n",
+                bad,
+            ],
+        );
+        assert_eq!(events, ["text 0 a"]);
+        assert!(result.is_err(), "{bad:?}");
+    }
+    // Cut within an event, though the exchange was whole.
+    let (events, result) = read(&stream, &[b"data: {\"choices\":[]}\n\ndata: {\"cho"]);
+    assert!(events.is_empty());
+    assert!(matches!(result, Err(ChatError::IncompleteEvent { .. })));
+
+    let whole = head(200, "application/json");
+    for bad in [&b""[..], b"{", b"{}", b"{\"choices\":[{}]}"] {
+        let (events, result) = read(&whole, &[bad]);
+        assert!(events.is_empty() && result.is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn limits_hold_before_memory_is_taken() {
+    let mut reader =
+        ChatReader::with_limit(&MEMORY, &head(200, "application/json"), 10).expect("memory");
+    assert_eq!(reader.handle_input(&[b'x'; 10]), Ok(10));
+    assert_eq!(
+        reader.handle_input(b"x"),
+        Err(ChatError::TooLarge { limit: 10 })
+    );
+    let mut reader =
+        ChatReader::with_limit(&MEMORY, &head(200, "text/event-stream"), 10).expect("memory");
+    assert_eq!(
+        reader.handle_input(b"data: 3456789"),
+        Err(ChatError::TooLarge { limit: 10 })
+    );
+}
+
+#[test]
+fn nothing_is_done_before_the_end_was_verified() {
+    let mut reader = ChatReader::new(&MEMORY, &head(200, "text/event-stream")).expect("memory");
+    let end = b"data: [DONE]\n\n";
+    assert_eq!(reader.handle_input(end), Ok(end.len()));
+    assert!(reader.poll_event().is_none(), "[DONE] alone proves nothing");
+    reader.handle_complete().expect("whole");
+    assert!(matches!(reader.poll_event(), Some(ChatEvent::Done)));
+    assert!(reader.poll_event().is_none());
+}
