@@ -113,7 +113,7 @@ impl<'a, T: Transport> Driver<'a, T> {
                     Err(error) if !is_passing(&error) => Ok(Done::Deaf(error)),
                     Err(error) => Err(error),
                 },
-                Ready::TimedOut | Ready::Woken => Ok(Done::Nothing),
+                _ => Ok(Done::Nothing),
             });
         let now = self.transport.now();
         self.transport.with_random(|random| match done {

@@ -45,6 +45,8 @@ pub enum Ready {
     TimedOut,
     /// Neither, but its [waker](Link::waker) was called.
     Woken,
+    /// What was under way is over, because the peer began anew on a line that cannot be closed. Only a gateway is told.
+    Anew,
 }
 
 /// A byte stream on the traits of `embedded-io`, with deadlines.
@@ -71,6 +73,11 @@ pub trait Link: Read + Write {
     /// The stream's own.
     fn waker(&mut self) -> Result<Option<Waker>, Self::Error> {
         Ok(None)
+    }
+
+    /// Forgets the exchange that was under way, if another can begin on a stream that cannot be closed (RAW-4). By default it cannot.
+    fn forget(&mut self) -> bool {
+        false
     }
 
     /// An error of the stream as it is shown beneath the client's own. By default, its kind alone.

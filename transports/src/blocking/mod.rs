@@ -28,9 +28,11 @@
 //!
 //! # Without
 //!
-//! The stream, the clock and the randomness are the caller's: see [`SecureChatCompletion::over`].
+//! The stream, the clock and the randomness are the caller's: see [`SecureChatCompletion::over`]. Lines that neither open nor close,
+//! such as a UART, carry packets: [`Cobs`].
 
 mod client;
+mod cobs;
 #[cfg(feature = "std")]
 mod connection;
 mod driver;
@@ -46,6 +48,7 @@ mod tls;
 mod wired;
 
 pub use client::{AnswerStream, ChatStream, SecureChatCompletion};
+pub use cobs::Cobs;
 #[cfg(feature = "std")]
 pub use connection::Connection;
 pub use link::{Interest, Link, NoDeadline, OpenError, Ready, Transport};

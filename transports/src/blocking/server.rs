@@ -42,7 +42,11 @@ pub fn serve<H: Handler, L: Link>(gateway: &RawGateway<H>, mut link: L) -> Resul
     let mut cx = Context::from_waker(&waker);
     loop {
         if connection.poll(&mut cx, start.elapsed()) == Doing::Close {
-            return Ok(());
+            if connection.has_ended() || !link.forget() {
+                return Ok(());
+            }
+            connection = RawConnection::new(gateway, start.elapsed());
+            continue;
         }
         let (due, may_write) = (connection.deadline(), !connection.output().is_empty());
         if due.is_none() && !may_write && !can_be_woken {
@@ -65,6 +69,7 @@ pub fn serve<H: Handler, L: Link>(gateway: &RawGateway<H>, mut link: L) -> Resul
                         link.flush()?;
                     }
                 }
+                Ready::Anew => connection.begin_anew(gateway, start.elapsed()),
                 Ready::TimedOut | Ready::Woken => {}
             }
             Ok(())

@@ -145,8 +145,8 @@ where
         })
     }
 
-    fn put_back(&self, link: S, fit: bool) {
-        *self.stream.borrow_mut() = match fit {
+    fn put_back(&self, mut link: S, fit: bool) {
+        *self.stream.borrow_mut() = match fit || link.forget() {
             true => Stream::Idle(link),
             false => Stream::OutOfStep(link),
         };

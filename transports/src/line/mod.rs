@@ -57,8 +57,6 @@ pub(crate) struct Line {
     keys_only: bool,
     /// What is under way on the connection, if there is one.
     call: Option<Call>,
-    /// Whether there are more connections where this one came from.
-    has_address: bool,
     /// The connection was idle before.
     is_kept: bool,
     /// Something has come back on it.
@@ -96,7 +94,6 @@ impl Line {
             session,
             keys_only,
             call: None,
-            has_address: true,
             is_kept: false,
             has_heard: false,
             output: Vec::new(),
@@ -171,7 +168,6 @@ impl Line {
         self.output.clear();
         (self.taken, self.written) = (0, 0);
         let address = client.config.address.as_ref();
-        self.has_address = address.is_some();
         self.call = Some(match address.filter(|address| address.wire == Wire::Http) {
             // A session that is to fetch does not send.
             Some(address) => Call::Http(Box::new(Http1::new(address, !self.session.is_sending())?)),
@@ -289,12 +285,7 @@ impl Line {
             _ => self.has_heard,
         };
         if !has_answer {
-            // Without an address there is no other connection.
-            let failure = match self.has_address {
-                true => Failure::Reset,
-                false => Failure::Gone,
-            };
-            self.session.handle_failure(now, failure, rng);
+            self.session.handle_failure(now, Failure::Reset, rng);
         }
     }
 

@@ -198,6 +198,20 @@ impl<H: Handler> RawConnection<H> {
         self.has_ended = true;
     }
 
+    #[cfg(feature = "std")]
+    pub(crate) const fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// The client began anew, on a line that cannot be closed: what was under way ends without an answer (RAW-4).
+    #[cfg(feature = "std")]
+    pub(crate) fn begin_anew(&mut self, gateway: &RawGateway<H>, now: Duration) {
+        let is_idle = matches!(self.stage, Stage::Receiving(_)) && !self.has_begun;
+        if !is_idle || !self.output().is_empty() {
+            *self = Self::new(gateway, now);
+        }
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is due. A handler takes as long as it takes.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         let limit = match &self.stage {
