@@ -327,6 +327,7 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 impl core::error::Error for PeerError {}
+impl core::error::Error for Malformed {}
 impl core::error::Error for Misuse {}
 impl core::error::Error for Environment {}
 

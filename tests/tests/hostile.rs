@@ -5,20 +5,26 @@ use sealwire_core::exchange::{
     ClientExchange, ClientOptions, ServerContext, ServerEvent, ServerExchange, ServerOptions,
 };
 use sealwire_core::frame::FrameHeader;
+use sealwire_core::head::ResponseHead;
+use sealwire_core::keys::GatewayKey;
 use sealwire_core::padding::Padding;
 use sealwire_core::replay::MemoryReplayStore;
 use sealwire_core::{ClientState, Error, PeerError, ServerState, Suite};
 use sealwire_tests::pair::{NOW, Seen, World, drain_client, drain_server, feed_client};
+use sealwire_tests::random::SeededRng;
 
 const SEED: u64 = 7;
 const QUESTION: &[u8] = br#"{"model":"m","messages":[{"role":"user","content":"hush"}]}"#;
 const PIECES: &[&[u8]] = &[b"data: one\n\n", b"data: two\n\n", b"data: three\n\n"];
 
-/// A recorded exchange: both wires, and the world to build either end again.
+/// A recorded exchange: both wires, and what it takes to build either end again.
 struct Recording {
     request: Vec<u8>,
     response: Vec<u8>,
     world: World,
+    /// As it was when the client was made.
+    rng: SeededRng,
+    key: GatewayKey,
 }
 
 fn options() -> ClientOptions {
@@ -28,19 +34,15 @@ fn options() -> ClientOptions {
     }
 }
 
-/// A client in the state in which the recording's response reaches it: made from the same seed.
-fn client_awaiting() -> ClientExchange {
-    let mut world = World::new(SEED);
-    let request = world.request(QUESTION);
-    let mut client = world.client(Suite::P256, request, options());
-    drain_client(&mut client);
-    client
+fn record(seed: u64, padding: Padding) -> Recording {
+    record_in(Suite::P256, seed, padding)
 }
 
-fn record(seed: u64, padding: Padding) -> Recording {
+fn record_in(suite: Suite, seed: u64, padding: Padding) -> Recording {
     let mut world = World::new(seed);
+    let (rng, key) = (world.rng.clone(), world.gateway_key(suite));
     let request = world.request(QUESTION);
-    let mut client = world.client(Suite::P256, request, options());
+    let mut client = world.client(suite, request, options());
     let request = drain_client(&mut client);
     let (mut server, _) = world.deliver(&request);
     let response = world.answer(&mut server, *client.exchange_id(), PIECES, padding);
@@ -48,8 +50,26 @@ fn record(seed: u64, padding: Padding) -> Recording {
         request,
         response,
         world,
+        rng,
+        key,
     }
 }
+
+impl Recording {
+    /// A client in the state in which the response reaches it: made from the same randomness.
+    fn client_awaiting(&self) -> ClientExchange {
+        let (world, mut rng) = (&self.world, self.rng.clone());
+        let request = world.request(QUESTION);
+        let made = ClientExchange::new(&world.memory, &self.key, request, NOW, options(), &mut rng);
+        let mut client = made.map_err(|(_, error)| error).expect("as before");
+        drain_client(&mut client);
+        client
+    }
+}
+
+/// What either end may hold of what somebody else sends: a frame within its limit, in a buffer that may just have doubled. Nothing
+/// in the recordings is longer than this, so what an announced length takes would show.
+const HELD: usize = 16 * 1024;
 
 fn frames(wire: &[u8]) -> Vec<&[u8]> {
     let mut frames = Vec::new();
@@ -103,6 +123,11 @@ fn is_accepted(world: &mut World, wire: &[u8]) -> bool {
     world.replay = MemoryReplayStore::new(8);
     let mut server = world.server(ServerOptions::default());
     let mut events = world.feed_server(&mut server, wire);
+    assert!(
+        server.buffered() <= HELD,
+        "{} bytes held",
+        server.buffered()
+    );
     server.handle_eof(NOW);
     events.extend(server.poll_event());
     let accepted = events.contains(&ServerEvent::Request);
@@ -112,6 +137,18 @@ fn is_accepted(world: &mut World, wire: &[u8]) -> bool {
             "a refused request can be taken"
         );
         assert_answers_refusal(&mut server);
+        // It is over: what comes now is of no exchange, and nothing comes out.
+        assert!(
+            server
+                .respond(&ResponseHead::new(200, [0; 16]), Padding::None)
+                .is_err()
+        );
+        assert!(server.send_data(b"x").is_err() && server.finish().is_err());
+        assert_eq!(world.feed_server(&mut server, wire), []);
+        assert_eq!(
+            (server.poll_event(), drain_server(&mut server)),
+            (None, vec![])
+        );
     }
     accepted
 }
@@ -128,12 +165,19 @@ fn assert_answers_refusal(server: &mut ServerExchange) {
 }
 
 /// Feeds a client; checks that it shows a prefix of the truth and is complete only for the truth itself.
-fn check_response(wire: &[u8], truth: &[u8], step: usize) -> Result<(), Error> {
-    let mut client = client_awaiting();
+fn check_response(recording: &Recording, wire: &[u8], step: usize) -> Result<(), Error> {
+    let truth = &recording.response[..];
+    let mut client = recording.client_awaiting();
     let mut seen = Seen::default();
-    let result = wire
-        .chunks(step)
-        .try_for_each(|chunk| feed_client(&mut client, chunk, &mut seen));
+    let result = wire.chunks(step).try_for_each(|chunk| {
+        let result = feed_client(&mut client, chunk, &mut seen);
+        assert!(
+            client.buffered() <= HELD,
+            "{} bytes held",
+            client.buffered()
+        );
+        result
+    });
     let result = result.and_then(|()| client.handle_eof().map_err(Error::from));
     assert!(
         PIECES.concat().starts_with(&seen.body),
@@ -160,47 +204,55 @@ fn check_response(wire: &[u8], truth: &[u8], step: usize) -> Result<(), Error> {
 
 #[test]
 fn the_recording_itself_is_accepted_whole_and_byte_by_byte() {
-    let mut recording = record(SEED, Padding::None);
-    assert!(is_accepted(&mut recording.world, &recording.request));
-    let response = &recording.response;
-    for step in [1, 2, 3, 7, 64, response.len()] {
-        check_response(response, response, step).expect("untouched");
+    for &suite in Suite::ALL {
+        let mut recording = record_in(suite, SEED, Padding::None);
+        let request = recording.request.clone();
+        assert!(is_accepted(&mut recording.world, &request));
+        for step in [1, 2, 3, 7, 64, recording.response.len()] {
+            check_response(&recording, &recording.response, step).expect("untouched");
+        }
+        let mut server = recording.world.server(ServerOptions::default());
+        recording.world.replay = MemoryReplayStore::new(8);
+        for byte in request.chunks(1) {
+            assert_eq!(recording.world.feed_server(&mut server, byte), []);
+        }
+        server.handle_eof(NOW);
+        assert_eq!(server.poll_event(), Some(ServerEvent::Request));
     }
-    let mut server = recording.world.server(ServerOptions::default());
-    recording.world.replay = MemoryReplayStore::new(8);
-    for byte in recording.request.chunks(1) {
-        assert_eq!(recording.world.feed_server(&mut server, byte), []);
-    }
-    server.handle_eof(NOW);
-    assert_eq!(server.poll_event(), Some(ServerEvent::Request));
 }
 
 #[test]
 fn every_cut_of_a_request_is_refused() {
-    let mut recording = record(SEED, Padding::None);
-    for cut in 0..recording.request.len() {
-        let wire = recording.request[..cut].to_vec();
-        assert!(!is_accepted(&mut recording.world, &wire), "cut at {cut}");
+    let mut count = 0;
+    for &suite in Suite::ALL {
+        let mut recording = record_in(suite, SEED, Padding::None);
+        for cut in 0..recording.request.len() {
+            let wire = recording.request[..cut].to_vec();
+            assert!(!is_accepted(&mut recording.world, &wire), "cut at {cut}");
+            count += 1;
+        }
     }
+    println!("{count} cut requests refused");
 }
 
 #[test]
 fn every_cut_of_a_response_is_truncated() {
+    let mut count = 0;
     for padding in [
         Padding::None,
         Padding::Padme,
         Padding::Uniform { frame: 128 },
     ] {
-        let response = record(SEED, padding).response;
+        let recording = record(SEED, padding);
+        let response = &recording.response;
         for cut in 0..response.len() {
-            let result = check_response(&response[..cut], &response, response.len());
-            assert_eq!(
-                result,
-                Err(Error::Peer(PeerError::Truncated)),
-                "cut at {cut}"
-            );
+            let result = check_response(&recording, &response[..cut], response.len());
+            let truncated = Err(Error::Peer(PeerError::Truncated));
+            assert_eq!(result, truncated, "cut at {cut}");
+            count += 1;
         }
     }
+    println!("{count} cut responses truncated");
 }
 
 #[test]
@@ -213,14 +265,25 @@ fn every_changed_byte_of_a_request_is_refused() {
     println!("{count} changed requests refused");
 }
 
+/// The hybrid's OPEN, whose parts are a ciphertext of ML-KEM and a point: each bit of both counts.
+#[test]
+fn every_changed_byte_of_a_hybrid_open_is_refused() {
+    let mut recording = record_in(Suite::MlKem768P256, SEED, Padding::None);
+    let (open, rest) = recording.request.split_at(4 + 15 + 1153);
+    let (open, rest) = (open.to_vec(), rest.to_vec());
+    let count = for_each_change(&open, |changed, at| {
+        let wire = [changed, &rest].concat();
+        assert!(!is_accepted(&mut recording.world, &wire), "changed at {at}");
+    });
+    println!("{count} changed hybrid requests refused");
+}
+
 #[test]
 fn every_changed_byte_of_a_response_is_refused() {
-    let response = record(SEED, Padding::None).response;
-    let count = for_each_change(&response, |wire, at| {
-        assert!(
-            check_response(wire, &response, wire.len()).is_err(),
-            "changed at {at}"
-        );
+    let recording = record(SEED, Padding::None);
+    let count = for_each_change(&recording.response, |wire, at| {
+        let result = check_response(&recording, wire, wire.len());
+        assert!(result.is_err(), "changed at {at}");
     });
     println!("{count} changed responses refused");
 }
@@ -292,7 +355,7 @@ fn rearranged_spliced_and_reflected_responses_are_refused() {
     foreign.extend(frames(&recording.request));
     let changed = rearranged(&recording.response, &foreign);
     for wire in &changed {
-        assert!(check_response(wire, &recording.response, wire.len()).is_err());
+        assert!(check_response(&recording, wire, wire.len()).is_err());
     }
     println!("{} rearranged responses refused", changed.len());
 }

@@ -369,3 +369,39 @@ fn evidence_is_judged_for_each_record() {
         }
     }
 }
+
+#[test]
+fn the_keys_may_take_longer_than_the_connection() {
+    let mut world = World::new(6);
+    let set = world.keys.key_set();
+    let mut session = session(&world, Trust::Pin(set.pin()));
+    let timeouts = SessionConfig::new(Trust::Ask).timeouts;
+    assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
+    assert_eq!(session.poll_timeout(), Some(timeouts.connect));
+    session.handle_connected(now(1));
+    let due = Duration::from_secs(1) + timeouts.idle;
+    assert_eq!(session.poll_timeout(), Some(due));
+    session.handle_timeout(now(due.as_secs()));
+    let over = session.step(now(due.as_secs()), &mut world.rng);
+    let what = "the gateway's keys";
+    assert_eq!(over, Err(SessionError::Timeout { what }));
+}
+
+#[test]
+fn why_there_is_a_wait_can_be_told() {
+    let mut world = World::new(7);
+    let set = world.keys.key_set();
+    let mut session = session(&world, Trust::Pin(set.pin()));
+    assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
+    session.handle_key_set(now(0), set);
+    assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Send));
+    assert_eq!(session.retry_reason(), None);
+    session.handle_reply(now(0), 429, false, Some(30), &mut world.rng);
+    let until = Duration::from_secs(30);
+    assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Wait(until)));
+    let reason = SessionError::Intermediary {
+        status: 429,
+        retry_after: Some(30),
+    };
+    assert_eq!(session.retry_reason(), Some(&reason));
+}

@@ -196,6 +196,7 @@ fn gateway(vector: &Value, wires: &[Vec<u8>], step: usize) -> (String, Vec<u8>) 
         let options = ServerOptions {
             request,
             one_exchange,
+            ..ServerOptions::default()
         };
         let mut server = ServerExchange::new(&memory(), options, &mut rng).expect("memory");
         let mut complete = false;

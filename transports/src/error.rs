@@ -193,6 +193,10 @@ impl From<SessionError> for Error {
                 status,
                 retry_after,
             } => (ErrorKind::Connection, Some(*status), *retry_after),
+            SessionError::Status {
+                status,
+                retry_after,
+            } => (ErrorKind::Server, Some(*status), *retry_after),
             SessionError::Connection(Failure::Tls) => (ErrorKind::Security, None, None),
             SessionError::Connection(_) => (ErrorKind::Connection, None, None),
             SessionError::Timeout { .. } => (ErrorKind::Timeout, None, None),

@@ -222,6 +222,14 @@ impl<A: RecordAead> ClientExchange<A> {
         self.state == ClientState::Done && !self.cut_short && self.is_request_sent()
     }
 
+    /// Bytes of memory that the exchange holds for what has arrived and for what waits to leave, the request's body not counted:
+    /// bounded by the limits, and twice that where a buffer has just grown.
+    pub fn buffered(&self) -> usize {
+        let request = self.sending.as_ref().map_or(0, Outgoing::buffered);
+        let cancel = self.cancel.as_ref().map_or(0, Queue::capacity);
+        self.incoming.buffered() + request + cancel + self.queue.capacity()
+    }
+
     /// The random id of this exchange, as the response must name it.
     pub const fn exchange_id(&self) -> &[u8; EXCHANGE_ID_LEN] {
         &self.exchange_id

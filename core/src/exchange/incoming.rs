@@ -73,6 +73,11 @@ impl Incoming {
         Ok(Some(header.kind()))
     }
 
+    /// Bytes of memory that it holds.
+    pub(super) fn buffered(&self) -> usize {
+        self.frame.capacity()
+    }
+
     /// Whether a frame has begun and is not whole.
     pub(super) fn has_begun(&self) -> bool {
         !self.frame.is_empty() && !self.taken

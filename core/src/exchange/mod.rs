@@ -94,6 +94,6 @@ mod server;
 
 pub use client::{ClientEvent, ClientExchange, ClientOptions};
 pub use limits::Limits;
-pub use received::ReceivedRequest;
+pub use received::{ReceivedRequest, ServerContext, ServerEvent, ServerOptions};
 pub use request::Request;
-pub use server::{ServerContext, ServerEvent, ServerExchange, ServerOptions};
+pub use server::ServerExchange;

@@ -54,6 +54,11 @@ impl Queue {
         self.bytes.len() - self.sent
     }
 
+    /// Bytes of memory that it holds.
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Copies out as much as fits.
     pub(super) fn transmit(&mut self, out: &mut [u8]) -> usize {
         let count = self.len().min(out.len());
@@ -101,6 +106,11 @@ impl<A: RecordAead> Outgoing<A> {
             Padding::Uniform { frame } => frame - SEALED_OVERHEAD,
             _ => self.max_frame - SEALED_OVERHEAD,
         }
+    }
+
+    /// Bytes of memory that it holds.
+    pub(super) fn buffered(&self) -> usize {
+        self.frame.capacity() + self.queue.capacity()
     }
 
     /// Bytes that wait to leave.

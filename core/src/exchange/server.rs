@@ -1,70 +1,27 @@
-//! The gateway's end of an exchange.
+//! The gateway's end of an exchange: the request. Its response is in [`response`].
+
+mod refusal;
+mod response;
 
 use aes_gcm::Aes256Gcm;
 use rand_core::TryCryptoRng;
 use sealwire_memlock::{SecureArray, SecureBytes, SecureMemory};
 use sha2::{Digest, Sha256};
 
+use self::refusal::Refusal;
 use super::incoming::{Drain, Drained, Incoming};
-use super::limits::Limits;
 use super::outgoing::{Outgoing, Queue};
-use super::received::ReceivedRequest;
+use super::received::{ReceivedRequest, ServerContext, ServerEvent, ServerOptions};
 use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
 use crate::frame::{FrameHeader, FrameType, RESPONSE_NONCE_LEN, VERSION};
-use crate::head::{RequestHead, ResponseHead};
-use crate::keys::{KeySet, Keys};
-use crate::padding::Padding;
-use crate::record::{OpenHeader, Opener, Sealer};
-use crate::replay::{Admission, ReplayStore, WINDOW};
+use crate::head::RequestHead;
+use crate::keys::KeySet;
+use crate::record::{OpenHeader, Opener};
+use crate::replay::{Admission, WINDOW};
 use crate::schedule::{KEY_BLOCK_LEN, KeyBlock};
 use crate::state::{ServerState, next, server_table};
 use crate::suite::RecordAead;
 use crate::time::UnixTime;
-
-/// `send_data` takes nothing more while this much ciphertext waits to leave.
-const QUEUE_LIMIT: usize = 64 * 1024;
-
-/// What a gateway accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServerOptions {
-    /// Limits of the request.
-    pub request: Limits,
-    /// Whether bytes after the request are an error, as over HTTP, or belong to the next exchange.
-    pub one_exchange: bool,
-}
-
-impl Default for ServerOptions {
-    fn default() -> Self {
-        Self {
-            request: Limits::REQUEST,
-            one_exchange: true,
-        }
-    }
-}
-
-/// What opening a request needs from outside.
-pub struct ServerContext<'a> {
-    /// The gateway's clock.
-    pub now: UnixTime,
-    /// Its keys.
-    pub keys: &'a dyn Keys,
-    /// The requests it has seen.
-    pub replay: &'a mut dyn ReplayStore,
-}
-
-/// What a request brought.
-#[derive(Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ServerEvent {
-    /// The client asks for the keys: answer with [`ServerExchange::send_keys`].
-    KeysRequested,
-    /// The request is whole: [`ServerExchange::take_request`], then respond.
-    Request,
-    /// The request was refused for this reason; the answer is in [`ServerExchange::poll_transmit`]. For the log only.
-    Refused(Error),
-    /// The client wants no more: stop, and call [`ServerExchange::fail`] with [`ErrorCode::Cancelled`].
-    Cancelled,
-}
 
 /// One request and its response, from the gateway's side. See the [module](super) for the grammar.
 pub struct ServerExchange<A = Aes256Gcm> {
@@ -90,13 +47,6 @@ pub struct ServerExchange<A = Aes256Gcm> {
     /// [`ServerEvent::Request`] was given out, or is about to be.
     announced: bool,
     event: Option<ServerEvent>,
-}
-
-/// What to answer once the request has been drained.
-#[derive(Clone, Copy)]
-enum Refusal {
-    Reject(RejectCode),
-    Error(ErrorCode, UnixTime),
 }
 
 impl ServerExchange {
@@ -164,6 +114,14 @@ impl<A: RecordAead> ServerExchange<A> {
     /// its end. Otherwise the stream is closed, once what [`poll_transmit`](Self::poll_transmit) gives is sent.
     pub fn can_continue(&self) -> bool {
         self.is_finished() && !self.broken
+    }
+
+    /// Bytes of memory that the exchange holds for what has arrived and for what waits to leave: bounded by the limits, and twice
+    /// that where a buffer has just grown.
+    pub fn buffered(&self) -> usize {
+        let request = self.body.capacity() + self.head.as_ref().map_or(0, SecureBytes::capacity);
+        let response = self.sending.as_ref().map_or(0, Outgoing::buffered);
+        self.incoming.buffered() + request + response + self.queue.capacity()
     }
 
     /// Takes bytes from the client and says how many; 0 while an event waits, or when the rest belongs to the next exchange.
@@ -332,12 +290,18 @@ impl<A: RecordAead> ServerExchange<A> {
                 self.response_frame_limit = head.response_frame_limit();
                 self.head = Some(self.memory.copy_from(content)?);
                 self.admit(time, context)?;
+                if self.options.stream_requests && self.refusal.is_none() {
+                    self.event = Some(ServerEvent::Head);
+                }
             }
             FrameType::Data => {
                 let len = content.len();
                 self.incoming.count_content(len)?;
                 self.body
                     .try_extend_from_slice(self.incoming.content(len))?;
+                if self.options.stream_requests && len > 0 {
+                    self.event = Some(ServerEvent::Data);
+                }
             }
             FrameType::End if !self.options.one_exchange => self.announce(),
             FrameType::Cancel => {
@@ -373,77 +337,16 @@ impl<A: RecordAead> ServerExchange<A> {
         Ok(())
     }
 
-    /// A frame failed: find the code, skip the frame, drain the rest.
-    fn refuse_frame(&mut self, kind: FrameType, error: Error, now: UnixTime) {
-        self.incoming.next_frame();
-        self.refuse(error, now);
-        if matches!(kind, FrameType::End | FrameType::Cancel) {
-            self.answer_refusal();
-        }
-    }
-
-    fn refuse(&mut self, error: Error, now: UnixTime) {
-        if self.opener.as_ref().is_some_and(Opener::has_opened) {
-            let code = match &error {
-                Error::Peer(PeerError::TooLarge { .. }) => ErrorCode::TooLarge,
-                Error::Environment(_) => ErrorCode::Busy,
-                _ => ErrorCode::Malformed,
-            };
-            self.start_draining(Refusal::Error(code, now), error);
-        } else {
-            let code = match &error {
-                Error::Peer(PeerError::TooLarge { .. }) => RejectCode::TooLarge,
-                Error::Peer(PeerError::Undecryptable) => RejectCode::Undecryptable,
-                Error::Environment(_) => RejectCode::Busy,
-                _ => RejectCode::Malformed,
-            };
-            self.reject(code, error);
-        }
-    }
-
-    fn reject(&mut self, code: RejectCode, error: Error) {
-        self.start_draining(Refusal::Reject(code), error);
-    }
-
-    fn start_draining(&mut self, refusal: Refusal, error: Error) {
-        if self.refusal.is_some() {
-            return;
-        }
-        self.drain = Drain::continue_from(&self.incoming);
-        self.refusal = Some(refusal);
-        self.state = ServerState::Draining;
-        self.head = None;
-        self.body.clear();
-        self.event = Some(ServerEvent::Refused(error));
-    }
-
-    fn answer_refusal(&mut self) {
-        let result = match self.refusal {
-            Some(Refusal::Reject(code)) => {
-                self.opener = None;
-                self.push_clear(FrameType::Reject, &[code.to_u8()])
-            }
-            Some(Refusal::Error(code, now)) => self.send_error(code, now),
-            None => Ok(()),
-        };
-        // Without memory for an answer there is none: the connection is closed.
-        if result.is_err() {
-            self.opener = None;
-        }
-        self.response_ended = true;
-        self.state = ServerState::Done;
-    }
-
     /// The next event.
     pub fn poll_event(&mut self) -> Option<ServerEvent> {
         self.event.take()
     }
 
-    /// The client's bytes have ended, or its time has. Over HTTP the end is what makes a request whole; what has not ended by its
+    /// The client's bytes have ended. Over HTTP the end is what makes a request whole; what has not ended by its
     /// last frame is refused.
     pub fn handle_eof(&mut self, now: UnixTime) {
         match self.state {
-            ServerState::Handling if self.options.one_exchange && self.head.is_some() => {
+            ServerState::Handling if self.options.one_exchange && !self.announced => {
                 self.announce();
             }
             ServerState::Draining => self.answer_refusal(),
@@ -484,129 +387,33 @@ impl<A: RecordAead> ServerExchange<A> {
         self.announced && self.state == ServerState::Handling
     }
 
-    /// The request, once [`ServerEvent::Request`] came.
+    /// The request, once [`ServerEvent::Request`] came; or its head, once [`ServerEvent::Head`] did.
     pub fn take_request(&mut self) -> Option<ReceivedRequest> {
-        if !self.is_request_whole() {
+        if !self.is_request_whole() && !self.gives_out() {
             return None;
         }
+        let body = self.take_content()?;
         let head = self.head.take()?;
-        let empty = self.memory.with_capacity(0).ok()?;
-        let body = core::mem::replace(&mut self.body, empty);
         Some(ReceivedRequest::new(head, body))
     }
 
-    /// Begins the response.
-    ///
-    /// # Errors
-    /// [`Misuse::State`] if there is no request to answer; [`Misuse`] for a head that cannot be sent; [`Environment`].
-    pub fn respond(&mut self, head: &ResponseHead<'_>, padding: Padding) -> Result<(), Error> {
-        if !self.is_request_whole() {
-            return Err(Misuse::State("no request waits for a response").into());
-        }
-        let outgoing = self.accept(padding)?;
-        let begun = outgoing.head(|out| head.encode(out));
-        self.state = ServerState::Responding;
-        begun
-    }
-
-    /// Queues ACCEPT and moves the keys on to the response.
-    fn accept(&mut self, padding: Padding) -> Result<&mut Outgoing<A>, Error> {
-        let opener = self
-            .opener
-            .take()
-            .ok_or(Misuse::State("the response has begun"))?;
-        let mut keys = opener.into_keys();
-        keys.start_response(self.enc_digest.clone(), &self.response_nonce);
-        let nonce = self.response_nonce;
-        self.push_clear(FrameType::Accept, &nonce)?;
-        let queue = core::mem::take(&mut self.queue);
-        let outgoing = Outgoing::new(
-            Sealer::new(keys),
-            &self.memory,
-            padding,
-            self.response_frame_limit,
-            queue,
-        )?;
-        Ok(self.sending.insert(outgoing))
-    }
-
-    /// Seals body bytes and says how many it took: fewer than given while too much waits to be transmitted. With uniform padding
-    /// each call begins a frame of its own.
-    ///
-    /// # Errors
-    /// [`Misuse::State`] before [`respond`](Self::respond) or after the end; [`Environment`].
-    pub fn send_data(&mut self, content: &[u8]) -> Result<usize, Error> {
-        let outgoing = self.open_response()?;
-        let mut taken = 0;
-        while taken < content.len() && outgoing.queue().len() < QUEUE_LIMIT {
-            taken += outgoing.data(&content[taken..])?;
-        }
-        Ok(taken)
-    }
-
-    /// Ends the response: it was whole.
-    ///
-    /// # Errors
-    /// As [`send_data`](Self::send_data).
-    pub fn finish(&mut self) -> Result<(), Error> {
-        self.open_response()?.last(FrameType::End, &[])?;
-        self.response_ended = true;
-        self.state = ServerState::Done;
-        Ok(())
-    }
-
-    fn open_response(&mut self) -> Result<&mut Outgoing<A>, Error> {
-        match &mut self.sending {
-            Some(outgoing) if !self.response_ended => Ok(outgoing),
-            _ => Err(Misuse::State("no response is under way").into()),
+    /// What of the body arrived since the last call, once [`ServerEvent::Data`] came. What is not taken is kept for the next.
+    pub fn take_data(&mut self) -> Option<SecureBytes> {
+        match self.gives_out() {
+            true => self.take_content(),
+            false => None,
         }
     }
 
-    /// Ends the exchange with an error, before the response or in the middle of it.
-    ///
-    /// # Errors
-    /// [`Misuse::State`] if there is no request or its response has ended; [`Environment`].
-    pub fn fail(&mut self, code: ErrorCode, now: UnixTime) -> Result<(), Error> {
-        if self.response_ended
-            || !matches!(self.state, ServerState::Handling | ServerState::Responding)
-        {
-            return Err(Misuse::State("no request waits for an answer").into());
-        }
-        self.send_error(code, now)?;
-        self.response_ended = true;
-        self.state = ServerState::Done;
-        Ok(())
+    /// Whether what verified may be taken before the request is whole (ORDER-2).
+    fn gives_out(&self) -> bool {
+        let may_take = matches!(self.state, ServerState::Body | ServerState::Handling);
+        self.options.stream_requests && may_take
     }
 
-    fn send_error(&mut self, code: ErrorCode, now: UnixTime) -> Result<(), Error> {
-        let mut content = [0; 9];
-        content[0] = code.to_u8();
-        content[1..].copy_from_slice(&now.as_millis().to_be_bytes());
-        let content = if code == ErrorCode::Time {
-            &content[..]
-        } else {
-            &content[..1]
-        };
-        let outgoing = match &mut self.sending {
-            Some(outgoing) => outgoing,
-            None => self.accept(Padding::Padme)?,
-        };
-        outgoing.last(FrameType::Error, content)
-    }
-
-    /// Writes the next bytes to send into `out` and says how many; 0 when there are none.
-    pub fn poll_transmit(&mut self, out: &mut [u8]) -> usize {
-        match &mut self.sending {
-            Some(outgoing) => outgoing.queue().transmit(out),
-            None => self.queue.transmit(out),
-        }
-    }
-
-    /// Bytes that [`poll_transmit`](Self::poll_transmit) would give now.
-    pub fn pending_transmit(&self) -> usize {
-        self.sending
-            .as_ref()
-            .map_or(self.queue.len(), Outgoing::queued)
+    fn take_content(&mut self) -> Option<SecureBytes> {
+        let empty = self.memory.with_capacity(0).ok()?;
+        Some(core::mem::replace(&mut self.body, empty))
     }
 }
 

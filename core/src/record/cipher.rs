@@ -208,6 +208,7 @@ mod tests {
     /// SEAL-6: the last frame of a direction is number 2^32 - 1, on both sides, and nothing changes after it.
     #[test]
     fn a_direction_ends_after_2_to_the_32_frames() {
+        assert_eq!(MAX_FRAMES, 4_294_967_296);
         let (mut ours, mut theirs) = ([7; KEY_BLOCK_LEN], [7; KEY_BLOCK_LEN]);
         let mut sealer = Sealer::<Aes256Gcm, _>::new(KeyBlock::new(&mut ours));
         let mut opener = Opener::<Aes256Gcm, _>::new(KeyBlock::new(&mut theirs));

@@ -48,6 +48,14 @@ pub enum SessionError {
     },
     /// Someone, perhaps the gateway, refused in the clear.
     Rejected(RejectCode),
+    /// The server behind the gateway answered with this status: a reason for another try, see
+    /// [`retry_reason`](super::ClientSession::retry_reason). After the last try such an answer is shown as any other.
+    Status {
+        /// Its status.
+        status: u16,
+        /// Seconds after which it would have another try.
+        retry_after: Option<u32>,
+    },
     /// Something between client and gateway answered in the gateway's place (HTTP-3).
     Intermediary {
         /// Its HTTP status.
@@ -99,6 +107,7 @@ impl fmt::Display for SessionError {
                 answer_begun: true,
             } => write!(f, "{code} in the middle of its answer, which is not whole"),
             Self::Rejected(code) => write!(f, "the request was refused in the clear: {code}"),
+            Self::Status { status, .. } => write!(f, "the server answered with status {status}"),
             Self::Intermediary { status, .. } => write!(
                 f,
                 "not a sealwire reply but HTTP status {status}: the URL is not that of a gateway, or something in between answered"

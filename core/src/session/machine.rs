@@ -27,7 +27,8 @@ pub(super) enum Phase<A> {
     FetchKeys(Request),
     Judge(Request, KeySet),
     Send(Box<ClientExchange<A>>),
-    Wait(Request, Duration),
+    /// Until then, because of this.
+    Wait(Request, Duration, SessionError),
     Done,
     Failed(SessionError),
 }
@@ -115,7 +116,9 @@ impl<A: RecordAead> ClientSession<A> {
     ) -> Result<Step, SessionError> {
         self.phase = match core::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Idle(request) => self.begin(request, now, rng),
-            Phase::Wait(request, until) if now.monotonic >= until => self.begin(request, now, rng),
+            Phase::Wait(request, until, _) if now.monotonic >= until => {
+                self.begin(request, now, rng)
+            }
             Phase::Send(exchange) if self.ended && exchange.peek_event().is_none() => Phase::Done,
             other => other,
         };
@@ -123,7 +126,7 @@ impl<A: RecordAead> ClientSession<A> {
             Phase::FetchKeys(_) => Ok(Step::FetchKeys),
             Phase::Judge(..) => Ok(Step::Judge),
             Phase::Send(_) => Ok(Step::Send),
-            Phase::Wait(_, until) => Ok(Step::Wait(*until)),
+            Phase::Wait(_, until, _) => Ok(Step::Wait(*until)),
             Phase::Done => Ok(Step::Done),
             Phase::Failed(error) => Err(error.clone()),
             Phase::Idle(_) => Err(Error::from(Misuse::State("no request")).into()),
@@ -177,9 +180,14 @@ impl<A: RecordAead> ClientSession<A> {
         }
     }
 
-    /// A connection was made.
+    /// A connection was made. It is no longer what is waited for: the keys must arrive within the idle timeout, an answer must begin
+    /// within that of the first byte.
     pub fn handle_connected(&mut self, now: Now) {
-        self.wait_for(now, self.config.timeouts.first_byte, "the answer to begin");
+        let timeouts = self.config.timeouts;
+        match self.phase {
+            Phase::FetchKeys(_) => self.wait_for(now, timeouts.idle, "the gateway's keys"),
+            _ => self.wait_for(now, timeouts.first_byte, "the answer to begin"),
+        }
     }
 
     /// Writes the next bytes to send into `out`; 0 when there are none.
@@ -296,7 +304,7 @@ impl<A: RecordAead> ClientSession<A> {
                 status,
                 retry_after,
             } => {
-                let error = SessionError::Intermediary {
+                let error = SessionError::Status {
                     status,
                     retry_after,
                 };
@@ -389,6 +397,14 @@ impl<A: RecordAead> ClientSession<A> {
             None,
             rng,
         );
+    }
+
+    /// Why there is to be another try, in [`Step::Wait`]: such a wait may be long, and whoever waits should know.
+    pub const fn retry_reason(&self) -> Option<&SessionError> {
+        match &self.phase {
+            Phase::Wait(_, _, error) => Some(error),
+            _ => None,
+        }
     }
 
     /// Whether the try that [`Step::Send`] began is still on. When it is not, its connection is of no more use, and
@@ -506,7 +522,7 @@ impl<A: RecordAead> ClientSession<A> {
             Phase::FetchKeys(request)
             | Phase::Idle(request)
             | Phase::Judge(request, _)
-            | Phase::Wait(request, _) => request,
+            | Phase::Wait(request, ..) => request,
             over @ (Phase::Done | Phase::Failed(_)) => {
                 self.phase = over;
                 return;
@@ -515,7 +531,7 @@ impl<A: RecordAead> ClientSession<A> {
         self.phase = if retry && !self.head_shown && self.attempt < self.config.retry.max_retries {
             let wait = self.config.retry.wait(self.attempt, retry_after, rng);
             self.attempt += 1;
-            Phase::Wait(request, now.monotonic.saturating_add(wait))
+            Phase::Wait(request, now.monotonic.saturating_add(wait), error)
         } else {
             Phase::Failed(error)
         };

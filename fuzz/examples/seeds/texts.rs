@@ -73,11 +73,26 @@ pub(crate) fn write(seeds: &mut Seeds) {
     for (at, text) in ANSWERS.iter().enumerate() {
         seeds.add("answer", &format!("body-{at:02}"), text.as_bytes());
         seeds.add("json", &format!("body-{at:02}"), text.as_bytes());
+        let whole = [&[1, 2], text.as_bytes()].concat();
+        seeds.add("reader", &format!("body-{at:02}"), &whole);
+        let events: String = text
+            .lines()
+            .map(|line| format!("data: {line}\n\n"))
+            .collect();
+        let stream = [&[0, 0], events.as_bytes(), b"data: [DONE]\n\n"].concat();
+        seeds.add("reader", &format!("chunks-{at:02}"), &stream);
     }
+    seeds.add(
+        "reader",
+        "refused",
+        b"\0\x03{\"error\":{\"message\":\"no\"}}",
+    );
     for (at, text) in STREAMS.iter().enumerate() {
         let (how, limit) = ((at % 3) as u8, 64);
         let bytes = [&[how, limit], text.as_bytes()].concat();
         seeds.add("sse", &format!("stream-{at:02}"), &bytes);
+        let bytes = [&[how, 0], text.as_bytes()].concat();
+        seeds.add("reader", &format!("stream-{at:02}"), &bytes);
     }
     seeds.add("sse", "not-utf8", b"\0\x40data: \xff\n\n");
     seeds.add("sse", "half-a-mark", b"\0\x40\xef\xbbdata: x\n\n");

@@ -23,6 +23,7 @@ pub(crate) fn write(seeds: &mut Seeds, folder: &Path) {
             Some("key-set") => key_set(seeds, name, &vector),
             Some("exchange") => exchange(seeds, name, &vector),
             Some("refusal") => refusal(seeds, name, &vector),
+            Some("cobs") => cobs(seeds, name, &hex(&vector["packet"])),
             _ => {}
         }
     }
@@ -71,6 +72,12 @@ fn key_set(seeds: &mut Seeds, name: &str, vector: &Value) {
             &[b"\x06", record].concat(),
         );
     }
+}
+
+fn cobs(seeds: &mut Seeds, name: &str, packet: &[u8]) {
+    // Byte by byte, little room, no frames; a length is not needed for what stands last.
+    seeds.add("cobs", name, &[&[0, 3, 0], packet, &[0]].concat());
+    seeds.add("peer", name, &[&[8], packet].concat());
 }
 
 fn exchange(seeds: &mut Seeds, name: &str, vector: &Value) {
@@ -168,13 +175,14 @@ fn request(seeds: &mut Seeds, name: &str, is_stream: u8, open: &[u8], frames: &[
     let header = [&[3, 0], &(open.len() as u16).to_be_bytes()[..]].concat();
     let wire = [&header, open, frames].concat();
     seeds.add("server", name, &[&[0, 8 | is_stream][..], &wire].concat());
-    if !name.starts_with("request") {
-        let late = [&[5, 4 | is_stream][..], frames].concat();
+    // Answered late: a CANCEL then comes in time.
+    if !name.starts_with("request") || name.starts_with("request-cancel") {
+        let late = [&[0, 4 | is_stream][..], frames].concat();
         seeds.add("server", &format!("{name}-late"), &late);
     }
-    seeds.add("peer", name, &[&[is_stream << 3], frames].concat());
+    seeds.add("peer", name, &[&[is_stream << 4], frames].concat());
     if name.starts_with("request-open") {
-        let whole = [&[2 | is_stream << 3], &wire[..]].concat();
+        let whole = [&[2 | is_stream << 4], &wire[..]].concat();
         seeds.add("peer", &format!("{name}-whole"), &whole);
     }
 }
@@ -194,7 +202,7 @@ fn response(seeds: &mut Seeds, name: &str, is_stream: u8, mut wire: Vec<u8>, id:
             .for_each(|at| wire[*at..*at + 16].copy_from_slice(&ours));
     }
     seeds.add("client", name, &[&[0, is_stream][..], &wire].concat());
-    seeds.add("peer", name, &[&[3 | is_stream << 3], &wire[..]].concat());
+    seeds.add("peer", name, &[&[3 | is_stream << 4], &wire[..]].concat());
 }
 
 /// Opens the sealed frames of a wire and seals what they hold with the null cipher. A frame that does not open, or is cut, stays as it

@@ -28,7 +28,6 @@ HEADER = 4
 OVERHEAD = 22  # header, content length and tag of a sealed frame
 SMALLEST_SEALED = 18  # by length
 EVERY_PEER_ACCEPTS = 1024  # by size
-LARGEST_SEALED = 2 + 0xFFFF + 16  # by length: content length has 16 bits
 LONGEST_OPEN = 15 + 1153
 CLEAR_LENGTHS = {
     KEYS_REQUEST: range(1, 2),
@@ -43,7 +42,7 @@ def check_header(kind: int, length: int) -> None:
     """What is wrong with a header whoever receives it: the first two checks of FRAME-7."""
     if kind not in NAMES:
         raise Malformed(f"frame type {kind:#04x}")
-    lengths = CLEAR_LENGTHS.get(kind, range(SMALLEST_SEALED, LARGEST_SEALED + 1))
+    lengths = CLEAR_LENGTHS.get(kind, range(SMALLEST_SEALED, 1 << 24))
     if length not in lengths:
         raise Malformed(f"{NAMES[kind]} of length {length}")
 

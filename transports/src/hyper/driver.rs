@@ -1,63 +1,98 @@
-//! The loop around a session: what [`Step`] asks for, done with hyper.
+//! The loop around a session: what [`Step`] asks for, done over an HTTP service.
 
+use std::convert::Infallible;
 use std::error::Error as StdError;
+use std::future::{pending, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{BoxFuture, Either, FutureExt, TryFutureExt, select};
 use getrandom::SysRng;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
+use hyper::body::Body;
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::rt::Timer;
-use hyper::{Method, Request, StatusCode, Uri};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::{Client as Pool, connect::HttpConnector};
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper_util::client::legacy::{self, connect::capture_connection};
 use hyper_util::rt::TokioTimer;
 use sealwire_core::keys::KeySet;
 use sealwire_core::session::{ClientSession, Failure, GatewayState, Step};
 use sealwire_core::{Error as CoreError, Malformed};
+use tower_service::Service;
 
-use super::line::{Line, Upload, lock, within};
+use super::upload::{Line, SealedUpload, lock, within};
 use crate::answer::is_type;
 use crate::client::{Client, Event, retry_after};
 use crate::error::Error;
 
+pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
+type Reply = UnsyncBoxBody<Bytes, BoxError>;
+
 /// The largest key set read, in bytes.
 const MAX_KEY_SET: usize = 256 * 1024;
+/// A wait from which on it is worth a warning.
+const LONG_WAIT: Duration = Duration::from_secs(5);
 
-/// A client with its pool of connections.
-pub(super) struct Inner {
+/// What sealed requests can travel over: every tower service that carries an HTTP request whose body is a [`SealedUpload`] to an HTTP
+/// response. hyper-util's pool is one.
+pub trait HttpService: Clone + Send + 'static {
+    #[doc(hidden)]
+    fn send(&mut self, request: Request<SealedUpload>) -> Sending;
+}
+
+type Sending = BoxFuture<'static, Result<Response<Reply>, BoxError>>;
+
+impl<S, B> HttpService for S
+where
+    S: Service<Request<SealedUpload>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn send(&mut self, request: Request<SealedUpload>) -> Sending {
+        // The one that is asked whether it is ready is the one that is called; a clone may not be.
+        let clone = self.clone();
+        let mut service = std::mem::replace(self, clone);
+        Box::pin(async move {
+            let ready = poll_fn(|cx| service.poll_ready(cx).map_err(Into::into));
+            ready.await?;
+            let reply = service.call(request).await.map_err(Into::into)?;
+            Ok(reply.map(|body| body.map_err(Into::into).boxed_unsync()))
+        })
+    }
+}
+
+/// A gateway as its client knows it, and where it is.
+pub(super) struct Remote {
     pub(super) client: Client,
-    pub(super) pool: Pool<HttpsConnector<HttpConnector>, Upload>,
     pub(super) keys_uri: Uri,
     pub(super) send_uri: Uri,
 }
 
 /// Carries one request to its answer. Dropping it cancels.
-pub(super) struct Driver {
-    inner: Arc<Inner>,
+pub(super) struct Driver<S> {
+    remote: Arc<Remote>,
+    service: S,
     line: Arc<Mutex<Line>>,
     known: GatewayState,
-    reply: Option<Incoming>,
+    reply: Option<Reply>,
     /// What of the reply the session has not taken yet.
     chunk: Bytes,
-    cause: Option<Box<dyn StdError + Send + Sync>>,
+    cause: Option<BoxError>,
 }
 
-impl Driver {
-    pub(super) fn new(inner: Arc<Inner>, session: ClientSession) -> Self {
+impl<S: HttpService> Driver<S> {
+    pub(super) fn new(remote: Arc<Remote>, service: S, session: ClientSession) -> Self {
         Self {
             known: session.gateway().clone(),
-            line: Arc::new(Mutex::new(Line {
-                session,
-                inner: inner.clone(),
-                turn: 0,
-                waker: None,
-                failure: None,
-            })),
-            inner,
+            line: Line::new(remote.clone(), session),
+            remote,
+            service,
             reply: None,
             chunk: Bytes::new(),
             cause: None,
@@ -70,8 +105,8 @@ impl Driver {
             match self.step()? {
                 Step::FetchKeys => self.fetch_keys().await,
                 Step::Judge => {
-                    let now = self.inner.client.clock.now();
-                    self.inner.client.judge(&mut lock(&self.line).session, now);
+                    let now = self.remote.client.clock.now();
+                    self.remote.client.judge(&mut lock(&self.line).session, now);
                 }
                 Step::Send if self.reply.is_none() => self.send().await?,
                 Step::Send => {
@@ -101,33 +136,40 @@ impl Driver {
     }
 
     fn step(&mut self) -> Result<Step, Error> {
-        let client = &self.inner.client;
+        let client = &self.remote.client;
         let mut line = lock(&self.line);
         let step = line.session.step(client.clock.now(), &mut SysRng);
         client.learn(&mut self.known, &line.session);
         step.map_err(|error| Error::from(error).because(self.cause.take()))
     }
 
-    async fn sleep_until(&self, until: Duration) {
-        TokioTimer::new()
-            .sleep_until(self.inner.client.clock.instant(until))
-            .await;
+    /// Waits for the next try, and says so: a gateway may ask for a long wait.
+    async fn sleep_until(&mut self, until: Duration) {
+        let clock = &self.remote.client.clock;
+        let wait = until.saturating_sub(clock.now().monotonic);
+        if let Some(reason) = lock(&self.line).session.retry_reason() {
+            let level = match wait < LONG_WAIT {
+                true => log::Level::Info,
+                false => log::Level::Warn,
+            };
+            log::log!(level, "{reason}; next try in {:.1} s", wait.as_secs_f64());
+        }
+        TokioTimer::new().sleep_until(clock.instant(until)).await;
     }
 
     async fn fetch_keys(&mut self) {
-        let mut request = Request::new(Upload::default());
-        *request.uri_mut() = self.inner.keys_uri.clone();
+        let mut request = Request::new(SealedUpload::default());
+        *request.uri_mut() = self.remote.keys_uri.clone();
         let Some(body) = self.request(request, "application/json").await else {
             return;
         };
-        let body = Limited::new(body, MAX_KEY_SET).collect();
-        let Some(body) = within(&self.inner.client, &self.line, body).await else {
+        let Some(body) = within(&self.remote, &self.line, key_set(body)).await else {
             return;
         };
-        let now = self.inner.client.clock.now();
+        let now = self.remote.client.clock.now();
         let session = &mut lock(&self.line).session;
         match body {
-            Ok(body) => match KeySet::from_json(&body.to_bytes()) {
+            Ok(body) => match KeySet::from_json(&body) {
                 Ok(set) => session.handle_key_set(now, set),
                 Err(error) => session.handle_key_error(error),
             },
@@ -143,18 +185,9 @@ impl Driver {
 
     /// Sends the request and waits for the head of the reply.
     async fn send(&mut self) -> Result<(), Error> {
-        let turn = {
-            let mut line = lock(&self.line);
-            line.turn += 1;
-            line.turn
-        };
-        let mut request = Request::new(Upload {
-            line: Some(Arc::downgrade(&self.line)),
-            turn,
-            begun: false,
-        });
+        let mut request = Request::new(SealedUpload::next(&self.line));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.inner.send_uri.clone();
+        *request.uri_mut() = self.remote.send_uri.clone();
         let media_type = HeaderValue::from_static(crate::MEDIA_TYPE);
         request.headers_mut().insert(CONTENT_TYPE, media_type);
         self.reply = self.request(request, crate::MEDIA_TYPE).await;
@@ -165,12 +198,30 @@ impl Driver {
     }
 
     /// The body of the reply, if it is one of the protocol's; else the session knows what is wrong.
-    async fn request(&mut self, request: Request<Upload>, expected: &str) -> Option<Incoming> {
+    async fn request(
+        &mut self,
+        mut request: Request<SealedUpload>,
+        expected: &str,
+    ) -> Option<Reply> {
         self.cause = None;
-        let client = &self.inner.client;
-        let reply = within(client, &self.line, self.inner.pool.request(request)).await?;
-        let now = client.clock.now();
-        let session = &mut lock(&self.line).session;
+        // A request without a body does not show when it has a connection. hyper-util's pool tells.
+        let mut connection = capture_connection(&mut request);
+        let line = &self.line;
+        let connected = async move {
+            if connection.wait_for_connection_metadata().await.is_some() {
+                lock(line).connected();
+            }
+            pending::<Infallible>().await
+        };
+        let work = async {
+            match select(self.service.send(request), pin!(connected)).await {
+                Either::Left((reply, _)) => reply,
+                Either::Right((never, _)) => match never {},
+            }
+        };
+        let reply = within(&self.remote, line, work).await?;
+        let now = self.remote.client.clock.now();
+        let session = &mut lock(line).session;
         match reply {
             Ok(reply) => {
                 let field = |name| {
@@ -188,13 +239,8 @@ impl Driver {
                     .then(|| reply.into_body())
             }
             Err(error) => {
-                let failure = match error.is_connect() {
-                    _ if is_tls(&error) => Failure::Tls,
-                    true => Failure::Connect,
-                    false => Failure::Reset,
-                };
-                session.handle_failure(now, failure, &mut SysRng);
-                self.cause = Some(Box::new(error));
+                session.handle_failure(now, failure(error.as_ref()), &mut SysRng);
+                self.cause = Some(error);
                 None
             }
         }
@@ -202,18 +248,17 @@ impl Driver {
 
     /// Feeds the session until there is an event, or until this try is over.
     async fn read(&mut self) -> Result<Option<Event>, Error> {
-        let client = &self.inner.client;
         while let Some(reply) = &mut self.reply {
-            let event = lock(&self.line).take(&mut self.chunk, client)?;
+            let event = lock(&self.line).take(&mut self.chunk)?;
             if event.is_some() {
                 return Ok(event);
             }
             let is_sending = lock(&self.line).session.is_sending();
             let frame = match is_sending {
-                true => within(client, &self.line, reply.frame()).await,
+                true => within(&self.remote, &self.line, reply.frame()).await,
                 false => None,
             };
-            let now = client.clock.now();
+            let now = self.remote.client.clock.now();
             let session = &mut lock(&self.line).session;
             match frame {
                 Some(Some(Ok(frame))) => {
@@ -223,7 +268,7 @@ impl Driver {
                 }
                 // However the reply ends, it was whole if END was there.
                 Some(end) => {
-                    self.cause = end.and_then(Result::err).map(Into::into);
+                    self.cause = end.and_then(Result::err);
                     session.handle_eof(now, &mut SysRng);
                 }
                 None => {}
@@ -235,12 +280,24 @@ impl Driver {
     }
 }
 
-/// Whether the peer could not prove who it is.
-fn is_tls(error: &(dyn StdError + 'static)) -> bool {
+fn key_set(body: Reply) -> BoxFuture<'static, Result<Bytes, BoxError>> {
+    let body = Limited::new(body, MAX_KEY_SET).collect();
+    body.map_ok(Collected::to_bytes).boxed()
+}
+
+/// What an error of the service is to a session.
+fn failure(error: &(dyn StdError + 'static)) -> Failure {
     // What an I/O error wraps is not its source; that is the source of what it wraps.
     let wrapped = error
         .downcast_ref()
         .and_then(io::Error::get_ref)
         .map(|error| error as &(dyn StdError + 'static));
-    error.is::<rustls::Error>() || wrapped.or_else(|| error.source()).is_some_and(is_tls)
+    let is_connect = error.downcast_ref().is_some_and(legacy::Error::is_connect);
+    match wrapped.or_else(|| error.source()).map(failure) {
+        _ if error.is::<rustls::Error>() => Failure::Tls,
+        Some(Failure::Tls) => Failure::Tls,
+        _ if is_connect => Failure::Connect,
+        Some(beneath) => beneath,
+        None => Failure::Reset,
+    }
 }

@@ -1,11 +1,37 @@
-//! Client and server on hyper: HTTP/1.1 and HTTP/2, TLS by rustls.
+//! Client and gateway on hyper and tower: HTTP/1.1 and HTTP/2, TLS by rustls.
+//!
+//! | you have | you want | take |
+//! |---|---|---|
+//! | nothing | chats | [`SecureChatCompletion`], with a pool of connections of its own |
+//! | a hyper client, reqwest, a tower stack | plain `http::Request`s sealed on their way through it | [`SealLayer`] |
+//! | an axum router, any tower service | sealed requests opened in front of it | [`GatewayLayer`] |
+//! | a handler of your own | the same without HTTP types | [`Gateway`], a hyper service |
+//!
+//! ```text
+//!   your http::Request ─▶ SealLayer ─▶ your HTTP client ══ sealed frames ══▶ your server ─▶ GatewayLayer ─▶ your router
+//!  your http::Response ◀─           ◀─                  ═════════════════               ◀─              ◀─
+//! ```
+//!
+//! Bodies are [`Bytes`](bytes::Bytes) that lie in secure memory and are wiped when the last of them is dropped. What code
+//! around them copies out, such as a JSON parser or an `http::HeaderMap`, is ordinary memory.
+//!
+//! There is no tokio type in these interfaces. Timers are hyper-util's, which need a tokio runtime around them.
 
+mod body;
 mod client;
 mod driver;
-mod line;
+mod gateway_layer;
+mod layer;
+mod receive;
 mod server;
+mod upload;
 
-pub use client::{SecureChatCompletion, Transport};
-pub use server::{Gateway, SealedBody};
+pub use body::{AnswerBody, RequestBody, SealedBody};
+pub use client::{HttpPool, SecureChatCompletion, Transport};
+pub use driver::HttpService;
+pub use gateway_layer::{Exchange, GatewayLayer, GatewayService};
+pub use layer::SealLayer;
+pub use server::Gateway;
+pub use upload::SealedUpload;
 
 pub use crate::stream::{AnswerStream, ChatStream};

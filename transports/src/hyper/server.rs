@@ -5,23 +5,19 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
-use futures_util::future::{Either, select};
-use http_body_util::BodyExt;
-use hyper::body::{Body, Frame, SizeHint};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Body;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::rt::Timer;
 use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioTimer;
-use sealwire_core::exchange::ServerExchange;
 use sealwire_core::keys::{KeyRing, KeySet};
-use sealwire_core::{Error as CoreError, ServerState, UnixTime};
+use sealwire_core::{Error as CoreError, UnixTime};
 
+use super::body::SealedBody;
+use super::receive::receive;
 use crate::answer::is_type;
-use crate::clock::unix_now;
 use crate::error::Error;
 use crate::server::{GatewayConfig, Handler, Sealed, Shared};
 
@@ -121,81 +117,56 @@ where
 
     fn call(&self, request: Request<B>) -> Self::Future {
         let shared = self.shared.clone();
-        Box::pin(async move { Ok(route(shared, request).await) })
+        Box::pin(async move {
+            if !is_sealed(&shared, &request) {
+                return Ok(unsealed(&shared, &request));
+            }
+            let sealed = async {
+                let (exchange, event) = receive(&shared, request.into_body()).await?;
+                shared.answer(exchange, event).await
+            };
+            Ok(sealed_reply(sealed.await))
+        })
     }
 }
 
-async fn route<H, B>(shared: Arc<Shared<H>>, request: Request<B>) -> Response<SealedBody>
-where
-    H: Handler,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Send,
-{
-    let path = request.uri().path();
-    if path == shared.keys_path {
-        return match *request.method() {
-            Method::GET | Method::HEAD => {
-                let mut reply = plain(StatusCode::OK, shared.key_set().to_json());
-                let json = HeaderValue::from_static("application/json");
-                reply.headers_mut().insert(CONTENT_TYPE, json);
-                reply
-            }
-            _ => refuse(StatusCode::METHOD_NOT_ALLOWED),
-        };
-    }
-    if path != shared.send_path {
-        return refuse(StatusCode::NOT_FOUND);
-    }
+/// Whether this is a request of the protocol (HTTP-1).
+pub(super) fn is_sealed<H, B>(shared: &Shared<H>, request: &Request<B>) -> bool {
     let content_type = request.headers().get(CONTENT_TYPE);
-    let content_type = content_type.and_then(|value| value.to_str().ok());
-    if request.method() != Method::POST {
-        return refuse(StatusCode::METHOD_NOT_ALLOWED);
-    }
-    if !content_type.is_some_and(|found| is_type(found, crate::MEDIA_TYPE)) {
-        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    }
-    let sealed: Result<Sealed, CoreError> = async {
-        let mut exchange = shared.exchange()?;
-        receive(&shared, &mut exchange, request.into_body()).await;
-        shared.answer(exchange).await
-    }
-    .await;
-    match sealed {
-        Ok(sealed) => sealed_reply(sealed),
-        Err(error) => {
-            log::warn!("a request could not be answered: {error}");
-            refuse(StatusCode::SERVICE_UNAVAILABLE)
-        }
-    }
+    request.uri().path() == shared.send_path
+        && request.method() == Method::POST
+        && content_type
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|found| is_type(found, crate::MEDIA_TYPE))
 }
 
-/// Reads the request up to its end, or until the exchange has heard enough (ORDER-3).
-async fn receive<H: Handler, B: Body>(shared: &Shared<H>, exchange: &mut ServerExchange, body: B) {
-    let mut body = std::pin::pin!(body);
-    let mut deadline = TokioTimer::new().sleep(shared.request_deadline);
-    while exchange.state() != ServerState::Done {
-        match select(body.as_mut().frame(), deadline).await {
-            Either::Left((Some(Ok(frame)), rest)) => {
-                deadline = rest;
-                if let Ok(mut data) = frame.into_data() {
-                    while data.has_remaining() {
-                        let len = data.chunk().len();
-                        shared.handle_input(exchange, data.chunk());
-                        data.advance(len);
-                    }
-                }
-            }
-            // A request that broke off is answered too, in case its client still listens.
-            Either::Left(_) | Either::Right(_) => break,
+/// The keys, or why a request is none of the protocol's.
+pub(super) fn unsealed<H, B>(shared: &Shared<H>, request: &Request<B>) -> Response<SealedBody> {
+    let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
+    match request.uri().path() {
+        path if path == shared.keys_path && is_get => {
+            let mut reply = plain(StatusCode::OK, shared.key_set().to_json());
+            let json = HeaderValue::from_static("application/json");
+            reply.headers_mut().insert(CONTENT_TYPE, json);
+            reply
         }
+        path if path == shared.keys_path => refuse(StatusCode::METHOD_NOT_ALLOWED),
+        path if path != shared.send_path => refuse(StatusCode::NOT_FOUND),
+        _ if request.method() == Method::POST => refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        _ => refuse(StatusCode::METHOD_NOT_ALLOWED),
     }
-    exchange.handle_eof(unix_now());
 }
 
 /// HTTP-2.
-fn sealed_reply(sealed: Sealed) -> Response<SealedBody> {
-    let mut reply = Response::new(SealedBody(Content::Sealed(Box::new(sealed))));
+pub(super) fn sealed_reply(sealed: Result<Sealed, CoreError>) -> Response<SealedBody> {
+    let sealed = match sealed {
+        Ok(sealed) => sealed,
+        Err(error) => {
+            log::warn!("a request could not be answered: {error}");
+            return refuse(StatusCode::SERVICE_UNAVAILABLE);
+        }
+    };
+    let mut reply = Response::new(SealedBody::sealed(sealed));
     let headers = reply.headers_mut();
     for (name, value) in [
         (CONTENT_TYPE, crate::MEDIA_TYPE),
@@ -207,65 +178,21 @@ fn sealed_reply(sealed: Sealed) -> Response<SealedBody> {
     reply
 }
 
-fn plain(status: StatusCode, text: String) -> Response<SealedBody> {
-    let mut reply = Response::new(SealedBody(Content::Plain(text.into())));
-    *reply.status_mut() = status;
-    reply
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    reply
-}
-
-/// What is no request of the protocol gets HTTP's own answer.
+/// What is no request of the protocol gets HTTP's own answer: those who sent it learn what is served here.
 fn refuse(status: StatusCode) -> Response<SealedBody> {
-    plain(status, String::new())
+    let reason = status.canonical_reason().unwrap_or_default();
+    let text = format!(
+        "{reason}. Only sealed requests are served here: POST {} as {}\n",
+        crate::SEND_PATH,
+        crate::MEDIA_TYPE
+    );
+    plain(status, text)
 }
 
-/// The body of a gateway's reply. Sealed as hyper asks for it: a slow reader slows the handler's stream down.
-#[derive(Debug)]
-pub struct SealedBody(Content);
-
-enum Content {
-    Plain(Bytes),
-    Sealed(Box<Sealed>),
-}
-
-impl fmt::Debug for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Plain(_) => "Plain",
-            Self::Sealed(_) => "Sealed",
-        })
-    }
-}
-
-impl Body for SealedBody {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let chunk = match &mut self.0 {
-            Content::Plain(text) if text.is_empty() => None,
-            Content::Plain(text) => Some(std::mem::take(text)),
-            Content::Sealed(sealed) => match ready!(sealed.poll_chunk(cx)) {
-                Ok(chunk) => chunk.map(Bytes::from),
-                Err(error) => return Poll::Ready(Some(Err(error.into()))),
-            },
-        };
-        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(&self.0, Content::Plain(text) if text.is_empty())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Content::Plain(text) => SizeHint::with_exact(text.len() as u64),
-            Content::Sealed(_) => SizeHint::default(),
-        }
-    }
+fn plain(status: StatusCode, text: String) -> Response<SealedBody> {
+    let mut reply = Response::new(SealedBody::plain(Full::new(Bytes::from(text))));
+    *reply.status_mut() = status;
+    let no_store = HeaderValue::from_static("no-store");
+    reply.headers_mut().insert(CACHE_CONTROL, no_store);
+    reply
 }

@@ -26,7 +26,7 @@ pub(crate) use raw::{Doing, RawConnection};
 #[cfg(feature = "hyper")]
 pub(crate) use sealed::Sealed;
 #[cfg(feature = "hyper")]
-pub(crate) use shared::Shared;
+pub(crate) use shared::{Asked, Shared, unless_it_panics};
 
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
@@ -60,6 +60,8 @@ pub type PieceStream = Pin<Box<dyn Stream<Item = Result<SecureBytes, ErrorCode>>
 pub enum ReplyBody {
     /// All of it: padded as one.
     Whole(SecureBytes),
+    /// Piece by piece, and padded as one: for what has a length from the start. Little pieces wait for the next.
+    Sized(PieceStream),
     /// Piece by piece: in frames of one size, so that the lengths of tokens do not show.
     Stream(PieceStream),
 }
@@ -100,6 +102,7 @@ impl fmt::Debug for ReplyBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Whole(_) => "Whole([REDACTED])",
+            Self::Sized(_) => "Sized(..)",
             Self::Stream(_) => "Stream(..)",
         })
     }

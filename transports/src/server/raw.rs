@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sealwire_core::exchange::{ServerEvent, ServerExchange};
+use sealwire_core::exchange::{ReceivedRequest, ServerEvent, ServerExchange};
 use sealwire_core::keys::{KeyRing, KeySet};
 use sealwire_core::{Error as CoreError, ErrorCode, ServerState, UnixTime};
 
+use super::runs::Run;
 use super::sealed::Sealed;
-use super::shared::{Handled, Shared};
-use super::{GatewayConfig, Handler};
+use super::shared::{Asked, Shared};
+use super::{GatewayConfig, Handler, Reply};
 use crate::clock::unix_now;
 use crate::error::Error;
 
@@ -120,7 +121,12 @@ const PARTING: (Duration, usize) = (Duration::from_secs(2), 1 << 20);
 /// No more than this arrives before some of it is taken.
 const MAX_INPUT: usize = 64 * 1024;
 
-type Handling = Pin<Box<dyn Future<Output = Handled> + Send>>;
+/// A handler at work.
+struct Handling {
+    asked: Asked,
+    run: Run,
+    work: Pin<Box<dyn Future<Output = Result<Reply, ErrorCode>> + Send>>,
+}
 
 impl<H: Handler> RawConnection<H> {
     pub(crate) fn new(gateway: &RawGateway<H>, now: Duration) -> Self {
@@ -240,8 +246,7 @@ impl<H: Handler> RawConnection<H> {
     }
 
     fn receive(&mut self, mut exchange: Box<ServerExchange>) -> Result<(Stage, bool), CoreError> {
-        let consumed = self.feed(&mut exchange);
-        let event = exchange.poll_event();
+        let (consumed, event) = self.feed(&mut exchange);
         let has_changed = consumed > 0 || event.is_some();
         match event {
             // RAW-2
@@ -251,9 +256,7 @@ impl<H: Handler> RawConnection<H> {
             }
             Some(ServerEvent::Request) => {
                 if let Some(request) = exchange.take_request() {
-                    let shared = self.shared.clone();
-                    let handling = Box::pin(async move { shared.handle(request).await });
-                    return Ok((Stage::Handling(exchange, handling), true));
+                    return self.begin(exchange, request);
                 }
             }
             Some(ServerEvent::Cancelled) => exchange.fail(ErrorCode::Cancelled, unix_now())?,
@@ -278,26 +281,45 @@ impl<H: Handler> RawConnection<H> {
         Ok((Stage::Receiving(exchange), has_changed))
     }
 
+    /// Begins to handle a request, if it may run.
+    fn begin(
+        &self,
+        exchange: Box<ServerExchange>,
+        request: ReceivedRequest,
+    ) -> Result<(Stage, bool), CoreError> {
+        let asked = Asked::from(&request.head());
+        let run = match self.shared.begin(&request.head()) {
+            Ok(run) => run,
+            Err(code) => {
+                let sealed = self.shared.finish(*exchange, &asked, None, Err(code))?;
+                return Ok((Stage::Responding(Box::new(sealed)), true));
+            }
+        };
+        let shared = self.shared.clone();
+        let work = Box::pin(async move { shared.handle(request).await });
+        let handling = Handling { asked, run, work };
+        Ok((Stage::Handling(exchange, handling), true))
+    }
+
     fn handle(
         &mut self,
         mut exchange: Box<ServerExchange>,
         mut handling: Handling,
         cx: &mut Context<'_>,
     ) -> Result<(Stage, bool), CoreError> {
-        self.feed(&mut exchange);
-        if exchange.poll_event() == Some(ServerEvent::Cancelled) {
+        let (_, event) = self.feed(&mut exchange);
+        if event == Some(ServerEvent::Cancelled) {
             drop(handling);
             exchange.fail(ErrorCode::Cancelled, unix_now())?;
             let sealed = Sealed::over(*exchange);
             return Ok((Stage::Responding(Box::new(sealed)), true));
         }
-        Ok(match handling.as_mut().poll(cx) {
-            Poll::Pending => (Stage::Handling(exchange, handling), false),
-            Poll::Ready(handled) => {
-                let sealed = self.shared.seal(*exchange, handled)?;
-                (Stage::Responding(Box::new(sealed)), true)
-            }
-        })
+        let Poll::Ready(result) = handling.work.as_mut().poll(cx) else {
+            return Ok((Stage::Handling(exchange, handling), false));
+        };
+        let Handling { asked, run, .. } = handling;
+        let sealed = self.shared.finish(*exchange, &asked, Some(run), result)?;
+        Ok((Stage::Responding(Box::new(sealed)), true))
     }
 
     fn respond(
@@ -305,8 +327,8 @@ impl<H: Handler> RawConnection<H> {
         mut sealed: Box<Sealed>,
         cx: &mut Context<'_>,
     ) -> Result<(Stage, bool), CoreError> {
-        self.feed(sealed.exchange());
-        if sealed.exchange().poll_event() == Some(ServerEvent::Cancelled) {
+        let (_, event) = self.feed(sealed.exchange());
+        if event == Some(ServerEvent::Cancelled) {
             sealed.cancel();
         }
         Ok(match sealed.poll_chunk(cx) {
@@ -343,10 +365,10 @@ impl<H: Handler> RawConnection<H> {
     }
 
     /// Feeds the exchange up to its next event.
-    fn feed(&mut self, exchange: &mut ServerExchange) -> usize {
-        let consumed = self.shared.feed(exchange, &self.input);
+    fn feed(&mut self, exchange: &mut ServerExchange) -> (usize, Option<ServerEvent>) {
+        let (consumed, event) = self.shared.feed(exchange, &self.input);
         self.input.drain(..consumed);
-        consumed
+        (consumed, event)
     }
 }
 

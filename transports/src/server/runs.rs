@@ -84,7 +84,7 @@ impl Table {
 }
 
 /// A request that runs, until this is dropped.
-pub(super) struct Run {
+pub(crate) struct Run {
     table: Arc<Mutex<Table>>,
     hash: Option<Hash>,
     counts: bool,
@@ -92,7 +92,7 @@ pub(super) struct Run {
 
 impl Run {
     /// The request came to nothing, and its client is told to try again: that try is no duplicate.
-    pub(super) fn failed(&mut self) {
+    pub(crate) fn failed(&mut self) {
         self.counts = false;
     }
 }

@@ -1,11 +1,10 @@
 //! A response on its way out.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll};
 
-use sealwire_core::Error as CoreError;
-#[cfg(feature = "_lines")]
-use sealwire_core::ErrorCode;
 use sealwire_core::exchange::ServerExchange;
+use sealwire_core::{Error as CoreError, ErrorCode};
 use sealwire_memlock::SecureBytes;
 
 use super::runs::Run;
@@ -36,16 +35,16 @@ impl Sealed {
         }
     }
 
-    pub(super) fn new(exchange: ServerExchange, body: ReplyBody, run: Run) -> Self {
+    pub(super) fn new(exchange: ServerExchange, body: ReplyBody, run: Option<Run>) -> Self {
         let (piece, pieces) = match body {
             ReplyBody::Whole(body) => (Some((body, 0)), None),
-            ReplyBody::Stream(pieces) => (None, Some(pieces)),
+            ReplyBody::Sized(pieces) | ReplyBody::Stream(pieces) => (None, Some(pieces)),
         };
         Self {
             exchange,
             piece,
             pieces,
-            _run: Some(run),
+            _run: run,
         }
     }
 
@@ -55,7 +54,7 @@ impl Sealed {
         &mut self.exchange
     }
 
-    /// The client wants no more (ORDER-6). No effect once the last frame was sealed.
+    /// The client wants no more (ORDER-6).
     #[cfg(feature = "_lines")]
     pub(super) fn cancel(&mut self) {
         (self.piece, self.pieces) = (None, None);
@@ -85,11 +84,7 @@ impl Sealed {
                 }
                 continue;
             }
-            match self
-                .pieces
-                .as_mut()
-                .map(|pieces| pieces.as_mut().poll_next(cx))
-            {
+            match self.pieces.as_mut().map(|pieces| next_piece(pieces, cx)) {
                 Some(Poll::Pending) => return Poll::Pending,
                 Some(Poll::Ready(Some(Ok(piece)))) => self.piece = Some((piece, 0)),
                 Some(Poll::Ready(Some(Err(code)))) => {
@@ -103,4 +98,15 @@ impl Sealed {
             }
         }
     }
+}
+
+/// A stream that panics has failed: what was sent of it is no whole answer, and its client is told so.
+fn next_piece(
+    pieces: &mut PieceStream,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<SecureBytes, ErrorCode>>> {
+    catch_unwind(AssertUnwindSafe(|| pieces.as_mut().poll_next(cx))).unwrap_or_else(|_| {
+        log::error!("the stream of an answer panicked");
+        Poll::Ready(Some(Err(ErrorCode::Internal)))
+    })
 }

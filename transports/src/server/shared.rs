@@ -1,12 +1,16 @@
 //! The gateway behind every adapter's: keys, replay protection, and the order of things.
 
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::task::Poll;
 use std::time::Duration;
 
 use getrandom::SysRng;
-#[cfg(feature = "hyper")]
-use sealwire_core::exchange::ServerEvent;
-use sealwire_core::exchange::{ReceivedRequest, ServerContext, ServerExchange, ServerOptions};
+use sealwire_core::exchange::{
+    ReceivedRequest, ServerContext, ServerEvent, ServerExchange, ServerOptions,
+};
 use sealwire_core::head::{
     Direction, EXCHANGE_ID_LEN, HeadersBuilder, MemoryProtection, RequestHead, ResponseHead,
 };
@@ -45,6 +49,25 @@ pub(crate) struct Shared<H> {
 }
 
 impl<H: Handler> Shared<H> {
+    /// Runs the handler, however that ends.
+    #[cfg(feature = "_lines")]
+    pub(super) async fn handle(&self, request: ReceivedRequest) -> Result<Reply, ErrorCode> {
+        unless_it_panics(async { self.handler.handle(request).await }).await
+    }
+
+    /// Runs the handler if the request is whole, and gets the answer ready. `event` is the exchange's last.
+    #[cfg(feature = "hyper")]
+    pub(crate) async fn answer(
+        &self,
+        exchange: ServerExchange,
+        event: Option<ServerEvent>,
+    ) -> Result<Sealed, CoreError> {
+        self.answer_by(exchange, event, |request| self.handler.handle(request))
+            .await
+    }
+}
+
+impl<H> Shared<H> {
     pub(crate) fn new(config: GatewayConfig, keys: KeyRing, handler: H) -> Result<Self, Error> {
         let this = Self {
             handler,
@@ -70,17 +93,17 @@ impl<H: Handler> Shared<H> {
         Ok(keys.rotate(now, &mut SysRng)?)
     }
 
+    #[cfg(feature = "hyper")]
+    pub(crate) const fn memory(&self) -> &SecureMemory {
+        &self.memory
+    }
+
     fn keys(&self) -> RwLockReadGuard<'_, KeyRing> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn key_set(&self) -> KeySet {
         self.keys().key_set()
-    }
-
-    #[cfg(feature = "hyper")]
-    pub(crate) fn exchange(&self) -> Result<ServerExchange, CoreError> {
-        ServerExchange::new(&self.memory, self.options, &mut SysRng)
     }
 
     /// An exchange that others may follow on the same stream.
@@ -93,73 +116,99 @@ impl<H: Handler> Shared<H> {
         ServerExchange::new(&self.memory, options, &mut SysRng)
     }
 
-    /// Feeds `input` to the exchange up to its next event, and says how much that was.
-    pub(super) fn feed(&self, exchange: &mut ServerExchange, input: &[u8]) -> usize {
+    /// An exchange that gives a request out once it is whole (ORDER-2).
+    #[cfg(feature = "hyper")]
+    pub(crate) fn exchange(&self) -> Result<ServerExchange, CoreError> {
+        self.exchange_as(false)
+    }
+
+    /// An exchange that gives a request out as it arrives, if that is wanted.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn exchange_as(&self, stream_requests: bool) -> Result<ServerExchange, CoreError> {
+        let options = ServerOptions {
+            stream_requests,
+            ..self.options
+        };
+        ServerExchange::new(&self.memory, options, &mut SysRng)
+    }
+
+    /// Feeds the exchange up to its next event, and says how much it took. It wants no more when it took nothing.
+    pub(crate) fn feed(
+        &self,
+        exchange: &mut ServerExchange,
+        input: &[u8],
+    ) -> (usize, Option<ServerEvent>) {
         let keys = self.keys();
         let mut replay = lock(&self.replay);
-        exchange.handle_input(
+        let consumed = exchange.handle_input(
             input,
             &mut ServerContext {
                 now: unix_now(),
                 keys: &*keys,
                 replay: replay.as_mut(),
             },
-        )
+        );
+        (consumed, exchange.poll_event())
     }
 
-    /// Feeds `input`, all of it, to the exchange.
+    /// Has the request answered by `handle` if it is whole, and gets the answer ready. `event` is the exchange's last.
     #[cfg(feature = "hyper")]
-    pub(crate) fn handle_input(&self, exchange: &mut ServerExchange, mut input: &[u8]) {
-        loop {
-            let consumed = self.feed(exchange, input);
-            input = &input[consumed..];
-            // Over HTTP the request is whole at its end, so what comes earlier is a refusal, or a wish to stop.
-            if let Some(event) = exchange.poll_event() {
-                log::debug!("request not served: {event:?}");
-            } else if consumed == 0 {
-                return;
-            }
-        }
-    }
-
-    /// Runs the handler if the request is whole, and gets the answer ready.
-    #[cfg(feature = "hyper")]
-    pub(crate) async fn answer(&self, mut exchange: ServerExchange) -> Result<Sealed, CoreError> {
-        let event = exchange.poll_event();
+    pub(crate) async fn answer_by<T>(
+        &self,
+        mut exchange: ServerExchange,
+        event: Option<ServerEvent>,
+        handle: impl FnOnce(ReceivedRequest) -> T,
+    ) -> Result<Sealed, CoreError>
+    where
+        T: Future<Output = Result<Reply, ErrorCode>>,
+    {
         let request = match event {
             Some(ServerEvent::Request) => exchange.take_request(),
             _ => None,
         };
         let Some(request) = request else {
-            // Refused, and its answer is in the exchange already; or stopped by the client.
-            if event == Some(ServerEvent::Cancelled) {
-                exchange.fail(ErrorCode::Cancelled, unix_now())?;
-            }
-            return Ok(Sealed::over(exchange));
+            return self.refused(exchange, event);
         };
-        let handled = self.handle(request).await;
-        self.seal(exchange, handled)
-    }
-
-    /// Runs the handler, once.
-    pub(super) async fn handle(&self, request: ReceivedRequest) -> Handled {
         let asked = Asked::from(&request.head());
-        let mut run = self.runs.begin(&request.head())?;
-        let result = self.handler.handle(request).await;
-        if is_retryable(&result) {
-            run.failed();
-        }
-        Ok((asked, result?, run))
+        let run = self.begin(&request.head());
+        let result = match run {
+            Ok(_) => unless_it_panics(async { handle(request).await }).await,
+            Err(code) => Err(code),
+        };
+        self.finish(exchange, &asked, run.ok(), result)
     }
 
-    /// Gets the answer ready: a handler's reply, or a refusal.
-    pub(super) fn seal(
+    /// The answer to what was refused, which is in the exchange already; or stopped by the client.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn refused(
         &self,
         mut exchange: ServerExchange,
-        handled: Handled,
+        event: Option<ServerEvent>,
     ) -> Result<Sealed, CoreError> {
-        let code = match handled {
-            Ok((asked, reply, run)) => match self.respond(&mut exchange, &asked, &reply) {
+        if event == Some(ServerEvent::Cancelled) {
+            exchange.fail(ErrorCode::Cancelled, unix_now())?;
+        }
+        Ok(Sealed::over(exchange))
+    }
+
+    /// Whether the request may run (REPLAY-6).
+    pub(crate) fn begin(&self, head: &RequestHead<'_>) -> Result<Run, ErrorCode> {
+        self.runs.begin(head)
+    }
+
+    /// Gets the answer to a whole request ready.
+    pub(crate) fn finish(
+        &self,
+        mut exchange: ServerExchange,
+        asked: &Asked,
+        mut run: Option<Run>,
+        result: Result<Reply, ErrorCode>,
+    ) -> Result<Sealed, CoreError> {
+        if let Some(run) = run.as_mut().filter(|_| is_retryable(&result)) {
+            run.failed();
+        }
+        let code = match result {
+            Ok(reply) => match self.respond(&mut exchange, asked, &reply) {
                 Ok(()) => return Ok(Sealed::new(exchange, reply.body, run)),
                 Err(error) => {
                     log::warn!("the handler's reply cannot be sent: {error}");
@@ -203,7 +252,7 @@ impl<H: Handler> Shared<H> {
         head.headers = headers.finish();
         let padding = match reply.body {
             _ if request.padding == Some(false) => Padding::None,
-            ReplyBody::Whole(_) => Padding::Padme,
+            ReplyBody::Whole(_) | ReplyBody::Sized(_) => Padding::Padme,
             ReplyBody::Stream(_) => Padding::Uniform {
                 frame: STREAM_FRAME,
             },
@@ -212,11 +261,8 @@ impl<H: Handler> Shared<H> {
     }
 }
 
-/// What a handler came to, and the proof that it ran.
-pub(super) type Handled = Result<(Asked, Reply, Run), ErrorCode>;
-
 /// What of the request's head the response needs.
-pub(super) struct Asked {
+pub(crate) struct Asked {
     exchange_id: [u8; EXCHANGE_ID_LEN],
     padding: Option<bool>,
 }
@@ -228,6 +274,21 @@ impl From<&RequestHead<'_>> for Asked {
             padding: head.padding,
         }
     }
+}
+
+/// A handler that panics has failed; other exchanges on its connection go on, and its client is told (ERROR(internal)).
+pub(crate) async fn unless_it_panics(
+    work: impl Future<Output = Result<Reply, ErrorCode>>,
+) -> Result<Reply, ErrorCode> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
+        polled.unwrap_or_else(|_| {
+            log::error!("a handler panicked");
+            Poll::Ready(Err(ErrorCode::Internal))
+        })
+    })
+    .await
 }
 
 /// Whether a client may try again after this (spec section 8.1).

@@ -1,17 +1,30 @@
 //! Trust, keys, TLS and versions of HTTP.
 
+use std::convert::Infallible;
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use ::hyper::body::Incoming;
+use ::hyper::service::service_fn;
+use ::hyper::{Request, Response, Version};
 use futures_util::future::join_all;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use sealwire::core::keys::Pin;
 use sealwire::core::session::SessionError;
 use sealwire::{ErrorKind, hyper};
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, crypto};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_rustls::rustls::client::WantsClientCert;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, crypto};
 
 use crate::answers::chat;
-use crate::support::{CHAT, Server, at_once, json, printed};
+use crate::support::{CHAT, Server, at_once, json, printed, quick};
 
 async fn server() -> Server {
     Server::start(at_once(|_| Ok(json(200, CHAT)))).await
@@ -95,36 +108,61 @@ async fn many_at_once_on_one_client() {
     }
 }
 
-/// A gateway under TLS that speaks these protocols, and the configuration of a client that trusts its certificate.
-async fn tls(protocols: &[&[u8]]) -> (Server, ClientConfig) {
-    let made = rcgen::generate_simple_self_signed(["localhost".into()]).expect("a certificate");
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let provider = Arc::new(crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .expect("a key");
-    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+/// A certificate for this name, and its key.
+fn certificate(name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    let made = rcgen::generate_simple_self_signed([name.into()]).expect("a certificate");
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    (made.cert.der().clone(), PrivateKeyDer::Pkcs8(key))
+}
+
+fn roots(certificate: CertificateDer<'static>) -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    roots.add(made.cert.der().clone()).expect("a certificate");
-    let client = ClientConfig::builder_with_provider(provider)
+    roots.add(certificate).expect("a certificate");
+    roots
+}
+
+fn provider() -> Arc<crypto::CryptoProvider> {
+    Arc::new(crypto::ring::default_provider())
+}
+
+fn client_tls(roots: RootCertStore) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_root_certificates(roots)
-        .with_no_client_auth();
+}
+
+/// A gateway under TLS that speaks these protocols and asks for this client's certificate, and the certificate to trust it by.
+async fn tls(
+    protocols: &[&[u8]],
+    client: Option<CertificateDer<'static>>,
+) -> (Server, RootCertStore) {
+    let (certificate, key) = certificate("localhost");
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("versions");
+    let builder = match client {
+        None => builder.with_no_client_auth(),
+        Some(client) => {
+            let roots = Arc::new(roots(client));
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
+            builder.with_client_cert_verifier(verifier.build().expect("a verifier"))
+        }
+    };
+    let mut config = builder
+        .with_single_cert(vec![certificate.clone()], key)
+        .expect("a key");
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     let handler = at_once(|_| Ok(json(200, CHAT)));
-    (
-        Server::start_with(handler, Some(Arc::new(config).into())).await,
-        client,
-    )
+    let server = Server::start_with(handler, Some(Arc::new(config).into())).await;
+    (server, roots(certificate))
 }
 
 #[tokio::test]
 async fn tls_with_either_version_of_http() {
     for protocols in [&[b"h2" as &[u8]][..], &[b"http/1.1"], &[]] {
-        let (server, config) = tls(protocols).await;
+        let (server, roots) = tls(protocols, None).await;
+        let config = client_tls(roots).with_no_client_auth();
         let client = server.builder().tls(config).build().expect("configured");
         let answers = (0..20).map(|_| async { client.create(&chat()).await });
         for answer in join_all(answers).await {
@@ -135,13 +173,113 @@ async fn tls_with_either_version_of_http() {
 
 #[tokio::test]
 async fn a_certificate_that_is_not_trusted() {
-    let (server, _) = tls(&[b"h2"]).await;
+    let (server, _) = tls(&[b"h2"], None).await;
     let error = server
         .client()
         .create(&chat())
         .await
         .expect_err("not trusted");
     assert_eq!(error.kind(), ErrorKind::Security, "{}", printed(&error));
+}
+
+#[tokio::test]
+async fn client_certificates() {
+    let (own, key) = certificate("client");
+    let (other, other_key) = certificate("client");
+    for protocols in [&[b"h2" as &[u8]][..], &[b"http/1.1"]] {
+        let (server, roots) = tls(protocols, Some(own.clone())).await;
+        let client = |config| server.builder().tls(config).retry(quick(0)).build();
+        let with = |certificate: &CertificateDer<'static>, key: &PrivateKeyDer<'static>| {
+            client_tls(roots.clone())
+                .with_client_auth_cert(vec![certificate.clone()], key.clone_key())
+                .expect("a key")
+        };
+        let accepted = client(with(&own, &key)).expect("configured");
+        accepted.create(&chat()).await.expect("answered");
+        for refused in [
+            with(&other, &other_key),
+            client_tls(roots.clone()).with_no_client_auth(),
+        ] {
+            let refused = client(refused).expect("configured");
+            let error = refused.create(&chat()).await.expect_err("not let in");
+            // What TLS 1.3 says of a client's certificate comes after the handshake, so it may be lost in a reset.
+            let kinds = [ErrorKind::Security, ErrorKind::Connection];
+            assert!(kinds.contains(&error.kind()), "{}", printed(&error));
+        }
+    }
+}
+
+/// What version of HTTP each request came by.
+async fn versions(listener: TcpListener, seen: mpsc::UnboundedSender<Version>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let seen = seen.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let _ = seen.send(request.version());
+            ready(Ok::<_, Infallible>(Response::new(String::from("none"))))
+        });
+        let builder = auto::Builder::new(TokioExecutor::new());
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let _ = connection.await;
+    }
+}
+
+#[tokio::test]
+async fn http2_without_tls_where_it_is_asked_for() {
+    for (only, expected) in [(false, Version::HTTP_11), (true, Version::HTTP_2)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let (seen, mut versions_seen) = mpsc::unbounded_channel();
+        tokio::spawn(versions(listener, seen));
+        let builder = hyper::SecureChatCompletion::builder(url).allow_http(true);
+        let builder = builder.dangerous_trust_any().http2_only(only);
+        let client = builder.build().expect("configured");
+        client.create(&chat()).await.expect_err("no gateway");
+        assert_eq!(versions_seen.recv().await, Some(expected));
+    }
+}
+
+#[tokio::test]
+async fn http2_only_holds_under_tls() {
+    for (protocols, works) in [(&[b"h2" as &[u8]][..], true), (&[b"http/1.1"], false)] {
+        let (server, roots) = tls(protocols, None).await;
+        let config = client_tls(roots).with_no_client_auth();
+        let builder = server.builder().tls(config).http2_only(true);
+        let client = builder.build().expect("configured");
+        assert_eq!(client.create(&chat()).await.is_ok(), works);
+    }
+}
+
+#[tokio::test]
+async fn a_layer_has_no_connections_of_its_own() {
+    let builder = hyper::SecureChatCompletion::builder("https://g.example").dangerous_trust_any();
+    let error = builder.http2_only(true).layer().expect_err("not its own");
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("under the layer"), "{error}");
+}
+
+/// A connection that stands may take its time with the keys, however short the patience for connections.
+#[tokio::test]
+async fn keys_that_take_longer_than_a_connection_may() {
+    let server = server().await;
+    let keys = server.key_set().to_json();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut buffer = [0; 4096];
+        assert!(stream.read(&mut buffer).await.expect("a request") > 0);
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let reply = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{keys}",
+            keys.len()
+        );
+        stream.write_all(reply.as_bytes()).await.expect("listening");
+    });
+    let builder = server
+        .builder_at(&url)
+        .connect_timeout(Duration::from_millis(200));
+    let client = builder.build().expect("configured");
+    assert_eq!(client.fetch_keys().await.expect("keys").pin(), server.pin);
 }
 
 #[test]
@@ -155,4 +293,8 @@ fn what_is_shared_between_threads_can_be() {
     send::<hyper::ChatStream>();
     send::<hyper::AnswerStream>();
     send::<hyper::SealedBody>();
+    send::<hyper::AnswerBody>();
+    send::<hyper::RequestBody>();
+    check::<hyper::SealLayer>();
+    check::<hyper::GatewayLayer>();
 }

@@ -1,6 +1,7 @@
 //! Answers that do not arrive, and what is said about it.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -273,4 +274,49 @@ async fn an_answer_cut_anywhere_is_never_whole() {
     }
     // Only the last bytes, which end the body of HTTP, may be missing.
     assert!(refused + 16 > len && refused > 300, "{refused} of {len}");
+}
+
+/// Keeps what is logged by this crate's own code.
+struct Kept(Mutex<Vec<String>>);
+
+impl log::Log for Kept {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if record.target().starts_with("sealwire") {
+            let line = format!("{} {}", record.level(), record.args());
+            self.0.lock().expect("no panic").push(line);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+static LOG: Kept = Kept(Mutex::new(Vec::new()));
+
+#[tokio::test]
+async fn a_wait_is_not_silent() {
+    log::set_logger(&LOG).expect("the only one");
+    log::set_max_level(log::LevelFilter::Info);
+    let asked = AtomicUsize::new(0);
+    let server = Server::start(at_once(move |_| {
+        let mut reply = json(429, b"{}");
+        reply.retry_after = Some(30);
+        match asked.fetch_add(1, Ordering::SeqCst) {
+            0 => Ok(reply),
+            _ => Ok(json(200, CHAT)),
+        }
+    }))
+    .await;
+    // The longest wait is 20 ms here, else it would be the 30 s.
+    server.client().create(&chat()).await.expect("answered");
+    let lines = LOG.0.lock().expect("no panic");
+    let line = "INFO the server answered with status 429; next try in 0.0 s";
+    assert!(lines.iter().any(|found| found == line), "{lines:?}");
+    assert!(
+        !lines.iter().any(|line| line.contains("marker")),
+        "{lines:?}"
+    );
 }

@@ -2,6 +2,10 @@
 
 mod answers;
 mod connections;
+mod early;
 mod failures;
+mod flow;
 mod http;
+mod layers;
+mod stream_in;
 mod support;

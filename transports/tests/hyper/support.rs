@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use sealwire::core::ErrorCode;
 use sealwire::core::exchange::ReceivedRequest;
-use sealwire::core::keys::{Identity, KeyRing, Pin as GatewayPin, RecordLimits};
+use sealwire::core::keys::{Identity, KeyRing, KeySet, Pin as GatewayPin, RecordLimits};
 use sealwire::core::session::RetryPolicy;
 use sealwire::core::{Suite, UnixTime};
 use sealwire::hyper::{Gateway, SecureChatCompletion, Transport};
@@ -125,6 +125,10 @@ impl Server {
         scalar.expose_mut().copy_from_slice(&self.scalar);
         let identity = Identity::from_scalar(scalar).expect("was one");
         *self.gateway.lock().expect("no panic") = gateway(identity, self.handler.clone());
+    }
+
+    pub(crate) fn key_set(&self) -> KeySet {
+        self.gateway.lock().expect("no panic").key_set()
     }
 
     pub(crate) fn builder(&self) -> ClientBuilder<Transport> {

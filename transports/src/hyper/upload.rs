@@ -1,4 +1,4 @@
-//! The session between the driver and the request body that hyper polls.
+//! The session between the driver and the request body, which the HTTP library polls elsewhere.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -9,45 +9,53 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use getrandom::SysRng;
-use hyper::body::{Body, Frame};
+use hyper::body::{Body, Frame, SizeHint};
 use hyper::rt::{Sleep, Timer};
 use hyper_util::rt::TokioTimer;
 use sealwire_core::Error as CoreError;
 use sealwire_core::session::ClientSession;
 
-use super::driver::Inner;
-use crate::client::{Client, Event};
+use super::driver::Remote;
+use crate::client::Event;
 use crate::error::Error;
 
-/// Ciphertext handed to hyper at once.
+/// Ciphertext handed to the HTTP library at once.
 const UPLOAD_CHUNK: usize = 32 * 1024;
 
-/// What the driver and the request body, which hyper polls elsewhere, have in common.
+/// What the driver and the request body have in common.
 pub(super) struct Line {
     pub(super) session: ClientSession,
-    pub(super) inner: Arc<Inner>,
+    remote: Arc<Remote>,
     /// Counts the tries: the body of an earlier one must not take bytes of a later one.
-    pub(super) turn: u64,
-    /// Whoever waits for the deadline, which moves when the body is first polled.
-    pub(super) waker: Option<Waker>,
+    turn: u64,
+    /// Whoever waits for the deadline, which moves when there is a connection.
+    waker: Option<Waker>,
     pub(super) failure: Option<CoreError>,
 }
 
 impl Line {
-    /// hyper asks for the body, so there is a connection: the deadline is another.
-    fn connected(&mut self) {
-        self.session.handle_connected(self.inner.client.clock.now());
+    pub(super) fn new(remote: Arc<Remote>, session: ClientSession) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self {
+            session,
+            remote,
+            turn: 0,
+            waker: None,
+            failure: None,
+        }))
+    }
+
+    /// There is a connection: the deadline is another.
+    pub(super) fn connected(&mut self) {
+        self.session
+            .handle_connected(self.remote.client.clock.now());
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
     }
 
     /// Feeds the session from `chunk` up to the next event.
-    pub(super) fn take(
-        &mut self,
-        chunk: &mut Bytes,
-        client: &Client,
-    ) -> Result<Option<Event>, Error> {
+    pub(super) fn take(&mut self, chunk: &mut Bytes) -> Result<Option<Event>, Error> {
+        let client = &self.remote.client;
         let now = client.clock.now();
         loop {
             let consumed = self.session.handle_input(now, chunk, &mut SysRng);
@@ -65,10 +73,11 @@ impl Line {
 
 /// Waits for `work` until the session's deadline; `None` if that came first, and the session knows it.
 pub(super) async fn within<T>(
-    client: &Client,
+    remote: &Remote,
     line: &Mutex<Line>,
     work: impl Future<Output = T>,
 ) -> Option<T> {
+    let clock = &remote.client.clock;
     let mut work = pin!(work);
     let mut alarm: Option<(Duration, Pin<Box<dyn Sleep>>)> = None;
     poll_fn(|cx| {
@@ -86,14 +95,11 @@ pub(super) async fn within<T>(
             };
             let (_, sleep) = match &mut alarm {
                 Some(alarm) if alarm.0 == due => alarm,
-                other => {
-                    let at = client.clock.instant(due);
-                    other.insert((due, TokioTimer::new().sleep_until(at)))
-                }
+                other => other.insert((due, TokioTimer::new().sleep_until(clock.instant(due)))),
             };
             ready!(sleep.as_mut().poll(cx));
             alarm = None;
-            lock(line).session.handle_timeout(client.clock.now());
+            lock(line).session.handle_timeout(clock.now());
         }
     })
     .await
@@ -104,17 +110,31 @@ pub(super) fn lock(line: &Mutex<Line>) -> MutexGuard<'_, Line> {
     line.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The body of a request: ciphertext, sealed as hyper asks for it. The default is empty.
+/// The body of a client's HTTP request: ciphertext, sealed as the HTTP library asks for it. Empty where keys are fetched.
 ///
-/// It does not keep the session alive: when the driver is dropped, so are the secrets, whatever hyper still holds.
+/// It does not keep the session alive: when whoever waits for the answer is gone, so are the secrets, whatever the HTTP
+/// library still holds, and the upload ends with an error.
 #[derive(Default)]
-pub(super) struct Upload {
-    pub(super) line: Option<Weak<Mutex<Line>>>,
-    pub(super) turn: u64,
-    pub(super) begun: bool,
+pub struct SealedUpload {
+    line: Option<Weak<Mutex<Line>>>,
+    turn: u64,
+    begun: bool,
 }
 
-impl Body for Upload {
+impl SealedUpload {
+    /// The body of the next try.
+    pub(super) fn next(line: &Arc<Mutex<Line>>) -> Self {
+        let mut locked = lock(line);
+        locked.turn += 1;
+        Self {
+            line: Some(Arc::downgrade(line)),
+            turn: locked.turn,
+            begun: false,
+        }
+    }
+}
+
+impl Body for SealedUpload {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -133,6 +153,7 @@ impl Body for Upload {
         if line.turn != self.turn || !line.session.is_sending() {
             return abandoned();
         }
+        // Whoever asks for the body has a connection.
         if !std::mem::replace(&mut self.begun, true) {
             line.connected();
         }
@@ -152,5 +173,18 @@ impl Body for Upload {
 
     fn is_end_stream(&self) -> bool {
         self.line.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.line {
+            Some(_) => SizeHint::default(),
+            None => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl std::fmt::Debug for SealedUpload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SealedUpload").finish_non_exhaustive()
     }
 }

@@ -1,0 +1,99 @@
+//! Refusals: which code, when it is sent, and what is read until then (ORDER-3, ORDER-4).
+
+use super::{Drain, ServerExchange};
+use crate::error::{Error, ErrorCode, PeerError, RejectCode};
+use crate::exchange::received::ServerEvent;
+use crate::frame::FrameType;
+use crate::record::Opener;
+use crate::state::ServerState;
+use crate::suite::RecordAead;
+use crate::time::UnixTime;
+
+/// What to answer once the request has been drained.
+#[derive(Clone, Copy)]
+pub(super) enum Refusal {
+    Reject(RejectCode),
+    Error(ErrorCode, UnixTime),
+}
+
+impl<A: RecordAead> ServerExchange<A> {
+    /// A frame failed: find the code, skip the frame, drain the rest.
+    pub(super) fn refuse_frame(&mut self, kind: FrameType, error: Error, now: UnixTime) {
+        self.incoming.next_frame();
+        self.refuse(error, now);
+        if matches!(kind, FrameType::End | FrameType::Cancel) {
+            self.answer_refusal();
+        }
+    }
+
+    pub(super) fn refuse(&mut self, error: Error, now: UnixTime) {
+        if self.has_opened() {
+            let code = match &error {
+                Error::Peer(PeerError::TooLarge { .. }) => ErrorCode::TooLarge,
+                Error::Environment(_) => ErrorCode::Busy,
+                _ => ErrorCode::Malformed,
+            };
+            self.start_draining(Refusal::Error(code, now), error);
+        } else {
+            let code = match &error {
+                Error::Peer(PeerError::TooLarge { .. }) => RejectCode::TooLarge,
+                Error::Peer(PeerError::Undecryptable) => RejectCode::Undecryptable,
+                Error::Environment(_) => RejectCode::Busy,
+                _ => RejectCode::Malformed,
+            };
+            self.reject(code, error);
+        }
+    }
+
+    pub(super) fn reject(&mut self, code: RejectCode, error: Error) {
+        self.start_draining(Refusal::Reject(code), error);
+    }
+
+    pub(super) fn start_draining(&mut self, refusal: Refusal, error: Error) {
+        if self.refusal.is_some() {
+            return;
+        }
+        self.drain = Drain::continue_from(&self.incoming);
+        self.refusal = Some(refusal);
+        self.state = ServerState::Draining;
+        self.head = None;
+        self.body.clear();
+        self.event = Some(ServerEvent::Refused(error));
+    }
+
+    pub(super) fn answer_refusal(&mut self) {
+        let result = match self.refusal {
+            Some(Refusal::Reject(code)) => {
+                self.opener = None;
+                self.push_clear(FrameType::Reject, &[code.to_u8()])
+            }
+            Some(Refusal::Error(code, now)) => self.send_error(code, now),
+            None => Ok(()),
+        };
+        // Without memory for an answer there is none: the connection is closed.
+        if result.is_err() {
+            self.opener = None;
+        }
+        self.response_ended = true;
+        self.state = ServerState::Done;
+    }
+
+    /// The request has taken too long to arrive: it is refused, and the client may try again (ORDER-4).
+    pub fn handle_deadline(&mut self, now: UnixTime) {
+        if matches!(
+            self.state,
+            ServerState::AwaitOpen | ServerState::AwaitHead | ServerState::Body
+        ) {
+            let refusal = match self.has_opened() {
+                true => Refusal::Error(ErrorCode::Timeout, now),
+                false => Refusal::Reject(RejectCode::Busy),
+            };
+            self.start_draining(refusal, PeerError::Truncated.into());
+        }
+        self.handle_eof(now);
+    }
+
+    pub(super) fn has_opened(&self) -> bool {
+        self.opener.as_ref().is_some_and(Opener::has_opened)
+    }
+}

@@ -1,0 +1,94 @@
+//! A gateway that answers before the request has ended. Protocol: ORDER-3, ORDER-9.
+
+use sealwire_core::exchange::{ClientExchange, ClientOptions, Limits, ServerOptions};
+use sealwire_core::padding::Padding;
+use sealwire_core::{ClientState, Error, ErrorCode, Malformed, PeerError, RejectCode, Suite};
+use sealwire_tests::pair::{Seen, World, drain_client, drain_server, feed_client};
+
+const SUITE: Suite = Suite::P256;
+
+/// A client that has sent 20,000 bytes of its 100,000, and those.
+fn half_sent(world: &mut World) -> (ClientExchange, Vec<u8>) {
+    let request = world.request(&[b'x'; 100_000]);
+    let mut client = world.client(SUITE, request, ClientOptions::default());
+    let mut wire = vec![0; 20_000];
+    assert_eq!(client.poll_transmit(&mut wire).expect("memory"), 20_000);
+    assert_eq!(client.state(), ClientState::Sending);
+    (client, wire)
+}
+
+#[test]
+fn a_refusal_in_the_middle_of_the_request_is_heard() {
+    for (content, at_deadline, expected) in [
+        (1_000, true, ErrorCode::TooLarge),
+        (1 << 20, true, ErrorCode::Timeout),
+        (1 << 20, false, ErrorCode::Malformed),
+    ] {
+        let mut world = World::new(1);
+        let (mut client, wire) = half_sent(&mut world);
+        let mut server = world.server(ServerOptions {
+            request: Limits {
+                content,
+                ..Limits::REQUEST
+            },
+            ..ServerOptions::default()
+        });
+        world.feed_server(&mut server, &wire);
+        // It does not wait for the rest.
+        match at_deadline {
+            true => server.handle_deadline(world.now),
+            false => server.handle_eof(world.now),
+        }
+        let mut seen = Seen::default();
+        feed_client(&mut client, &drain_server(&mut server), &mut seen).expect("a refusal");
+        assert_eq!(seen.error, Some(expected));
+        client.handle_eof().expect("refused as it should be");
+        assert!(drain_client(&mut client).is_empty(), "it stops sending");
+        assert!(!client.can_continue(), "the stream is of no more use");
+    }
+}
+
+#[test]
+fn a_request_that_says_nothing_is_rejected_at_the_deadline() {
+    // ORDER-4
+    for bytes in [0, 100, 1_168] {
+        let mut world = World::new(4);
+        let (_, wire) = half_sent(&mut world);
+        let mut server = world.server(ServerOptions::default());
+        world.feed_server(&mut server, &wire[..bytes]);
+        server.handle_deadline(world.now);
+        let busy = [0x05, 0, 0, 1, RejectCode::Busy.to_u8()];
+        let has_opened = bytes == 1_168;
+        assert_eq!(drain_server(&mut server) == busy, !has_opened, "{bytes}");
+    }
+}
+
+#[test]
+fn a_reject_in_the_middle_of_the_request_is_heard() {
+    let mut world = World::new(2);
+    let (mut client, _) = half_sent(&mut world);
+    let mut seen = Seen::default();
+    let reject = [0x05, 0, 0, 1, RejectCode::Suite.to_u8()];
+    feed_client(&mut client, &reject, &mut seen).expect("a refusal");
+    assert_eq!(seen.rejected, Some(RejectCode::Suite));
+    assert!(drain_client(&mut client).is_empty());
+    assert!(!client.can_continue());
+}
+
+#[test]
+fn an_answer_in_the_middle_of_the_request_is_none() {
+    // Two worlds of one seed make the same client twice: one that has sent everything, and is answered ...
+    let mut world = World::new(3);
+    let (mut whole, mut wire) = half_sent(&mut world);
+    wire.extend(drain_client(&mut whole));
+    let (mut server, request) = world.deliver(&wire);
+    let id = request.head().exchange_id;
+    let answer = world.answer(&mut server, id, &[b"ok"], Padding::None);
+    feed_client(&mut whole, &answer, &mut Seen::default()).expect("in turn");
+    // ... and one that has not.
+    let (mut half, _) = half_sent(&mut World::new(3));
+    let mut seen = Seen::default();
+    let error = feed_client(&mut half, &answer, &mut seen).expect_err("out of turn");
+    assert_eq!(error, Error::Peer(PeerError::Malformed(Malformed::Order)));
+    assert_eq!(seen, Seen::default());
+}
