@@ -7,9 +7,11 @@
 //! A scenario is written once, against a [`Stand`], and runs over every [`Combination`] for which it makes sense.
 //! Nothing asserts how long something took. [`GUARD`] only keeps a test that would hang from hanging.
 
+pub mod blocking;
 mod certificate;
 mod client;
 mod front;
+pub mod futures_io;
 pub mod hyper;
 mod line;
 mod model;

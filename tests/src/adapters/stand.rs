@@ -18,12 +18,16 @@ pub enum Wire {
     H1Tls,
     /// HTTP/2 over TLS.
     H2,
+    /// One frame after another.
+    Raw,
+    /// The same over TLS.
+    RawTls,
 }
 
 impl Wire {
     /// Whether it is TLS.
     pub const fn is_tls(self) -> bool {
-        !matches!(self, Self::H1)
+        !matches!(self, Self::H1 | Self::Raw)
     }
 
     /// What TLS offers.
@@ -31,14 +35,18 @@ impl Wire {
         match self {
             Self::H1 | Self::H1Tls => &[b"http/1.1"],
             Self::H2 => &[b"h2"],
+            Self::Raw | Self::RawTls => &[],
         }
     }
 
     fn url(self, address: SocketAddr) -> String {
-        match self.is_tls() {
-            // The certificate's name.
-            true => format!("https://localhost:{}", address.port()),
-            false => format!("http://{address}"),
+        // The certificate's name.
+        let localhost = format!("localhost:{}", address.port());
+        match self {
+            Self::H1 => format!("http://{address}"),
+            Self::H1Tls | Self::H2 => format!("https://{localhost}"),
+            Self::Raw => format!("tcp://{address}"),
+            Self::RawTls => format!("tls://{localhost}"),
         }
     }
 }

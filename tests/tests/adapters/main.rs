@@ -11,7 +11,7 @@ mod pace;
 mod streams;
 mod trust;
 
-use sealwire_tests::adapters::{Between, Combination, Wire, hyper, tower};
+use sealwire_tests::adapters::{Between, Combination, Wire, blocking, futures_io, hyper, tower};
 
 /// Names each of these scenarios as a test on `$on`, with an attribute.
 macro_rules! tests {
@@ -132,6 +132,23 @@ suite! {
     layer_h1: tower::client => hyper::gateway, Wire::H1, [common codes futures pool http];
     layer_axum_h1_tls: tower::client => tower::gateway, Wire::H1Tls, [common futures pool tls https];
     layer_axum_h2: tower::client => tower::gateway, Wire::H2, [common futures pool tls];
+
+    async_std_h1: futures_io::async_std_client => hyper::gateway, Wire::H1, [common codes futures own_pool http full_size];
+    async_std_h1_tls: futures_io::async_std_client => hyper::gateway, Wire::H1Tls, [common codes futures own_pool tls https];
+    async_std_axum_h1: futures_io::async_std_client => tower::gateway, Wire::H1, [common futures own_pool http];
+    async_std_raw: futures_io::async_std_client => futures_io::gateway, Wire::Raw, [common codes futures own_pool];
+    async_std_raw_tls: futures_io::async_std_client => futures_io::gateway, Wire::RawTls, [common codes futures own_pool tls];
+    async_std_threads_raw: futures_io::async_std_client => blocking::gateway, Wire::Raw, [common codes futures own_pool];
+
+    smol_h1: futures_io::smol_client => hyper::gateway, Wire::H1, [common codes futures own_pool http];
+    smol_raw: futures_io::smol_client => futures_io::gateway, Wire::Raw, [common codes futures own_pool];
+
+    blocking_h1: blocking::client => hyper::gateway, Wire::H1, [common codes own_pool http full_size];
+    blocking_h1_tls: blocking::client => hyper::gateway, Wire::H1Tls, [common codes own_pool tls https];
+    blocking_axum_h1: blocking::client => tower::gateway, Wire::H1, [common own_pool http];
+    blocking_raw: blocking::client => futures_io::gateway, Wire::Raw, [common codes own_pool];
+    blocking_threads_raw: blocking::client => blocking::gateway, Wire::Raw, [common codes own_pool full_size];
+    blocking_threads_raw_tls: blocking::client => blocking::gateway, Wire::RawTls, [common codes own_pool tls];
 }
 
 /// What must work through a proxy that knows nothing of sealwire.
@@ -163,6 +180,10 @@ macro_rules! proxied {
 }
 
 proxied! {
+    async_std_nginx_h1_tls: futures_io::async_std_client => hyper::gateway, Wire::H1Tls, Between::Nginx, dropped_stream;
+    async_std_haproxy_h1_tls: futures_io::async_std_client => hyper::gateway, Wire::H1Tls, Between::Haproxy, dropped_stream_by_the_next_token;
+    blocking_nginx_h1_tls: blocking::client => hyper::gateway, Wire::H1Tls, Between::Nginx, dropped_stream;
+    blocking_haproxy_h1_tls: blocking::client => hyper::gateway, Wire::H1Tls, Between::Haproxy, dropped_stream_by_the_next_token;
     hyper_axum_nginx_h2: hyper::client => tower::gateway, Wire::H2, Between::Nginx, dropped_stream;
     hyper_nginx_h1: hyper::client => hyper::gateway, Wire::H1, Between::Nginx, dropped_stream;
     hyper_nginx_h1_tls: hyper::client => hyper::gateway, Wire::H1Tls, Between::Nginx, dropped_stream;
