@@ -3,7 +3,7 @@
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 
 use rustls::ServerConfig;
 use sealwire::blocking::{Connection, SecureChatCompletion, serve};
@@ -49,7 +49,7 @@ impl Client for SecureChatCompletion {
                 spawned.expect("a thread")
             };
             let threads: Vec<_> = (0..count).map(begin).collect();
-            let ended = threads.into_iter().map(|thread| thread.join());
+            let ended = threads.into_iter().map(ScopedJoinHandle::join);
             ended.map(|answer| answer.expect("no panic")).collect()
         })
     }

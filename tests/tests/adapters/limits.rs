@@ -39,7 +39,7 @@ pub(crate) fn just_under_the_limits(on: Combination) {
 }
 
 pub(crate) fn request_over_the_limit(on: Combination) {
-    // The key record tells, so the client refuses before it seals.
+    // The key record tells, so the client refuses before it seals. (A gateway that promised more does not start.)
     let stand = Stand::with(on, echo(), limited);
     let client = stand.client();
     let error = client.request("POST", "/echo", bytes(&[b'x'; LIMIT + 1]));
@@ -49,21 +49,6 @@ pub(crate) fn request_over_the_limit(on: Combination) {
         error.to_string(),
         "request body is larger than the limit of 100000 bytes"
     );
-    client
-        .request("POST", "/echo", bytes(b"x"))
-        .expect("echoed");
-    // A gateway that told more than it takes answers, and does not just hang up.
-    let stand = Stand::with(on, echo(), |settings| {
-        settings.options.request.content = LIMIT as u64;
-    });
-    let client = stand.client();
-    for over in [1, 2_000_000] {
-        let body = bytes(&vec![b'x'; LIMIT + over]);
-        let error = client
-            .request("POST", "/echo", body)
-            .expect_err("too large");
-        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
-    }
     client
         .request("POST", "/echo", bytes(b"x"))
         .expect("echoed");
