@@ -6,5 +6,13 @@
 #![forbid(unsafe_code)]
 
 pub mod adapters;
+pub mod marker;
 pub mod pair;
 pub mod random;
+pub mod relay;
+#[cfg(target_os = "linux")]
+pub mod spy;
+#[cfg(target_os = "linux")]
+pub mod table;
+
+pub use rand_core;
