@@ -193,10 +193,9 @@ impl Http1 {
             };
             let (used, response) = call.try_response(&self.input[..end], false)?;
             self.input.drain(..used);
+            // A head that is whole, and none of a reply.
+            let response = response.ok_or_else(|| HttpError::HttpParseFail("no status".into()))?;
             self.has_replied = true;
-            let Some(response) = response else {
-                return Ok(());
-            };
             self.proceed_to_body();
             if !show(response.into()) {
                 self.stage = Stage::Over {
@@ -305,4 +304,189 @@ impl Http1 {
 /// ureq-proto does not take what we give it; for a request of ours there is no reason that it should not.
 fn unsendable(error: HttpError) -> Error {
     Error::config("the request cannot be written for HTTP").because(Some(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Address, BUFFER, Http1, HttpError, MAX_HEAD};
+
+    fn post() -> Http1 {
+        let address = Address::parse("http://g.example:8080/base").expect("a URL");
+        Http1::new(&address, false).expect("sendable")
+    }
+
+    /// Everything the request is on the wire, with this body.
+    fn send(http: &mut Http1, mut body: &[u8]) -> Vec<u8> {
+        let (mut wire, mut out) = (Vec::new(), vec![0; BUFFER]);
+        loop {
+            let count = http.transmit(&mut out, |room| {
+                let count = body.len().min(room.len());
+                room[..count].copy_from_slice(&body[..count]);
+                body = &body[count..];
+                Ok(count)
+            });
+            match count.expect("sendable") {
+                0 => return wire,
+                count => wire.extend_from_slice(&out[..count]),
+            }
+        }
+    }
+
+    /// The statuses and the body of a reply that arrives in pieces of this size.
+    fn receive(
+        http: &mut Http1,
+        wire: &[u8],
+        size: usize,
+    ) -> Result<(Vec<u16>, Vec<u8>), HttpError> {
+        let (mut statuses, mut body) = (Vec::new(), Vec::new());
+        for piece in wire.chunks(size) {
+            http.handle_input(piece, |reply| {
+                statuses.push(reply.status);
+                true
+            })?;
+            http.read(&mut body)?;
+        }
+        Ok((statuses, body))
+    }
+
+    /// HTTP-1, HTTP-4: nothing of the sealed request is in the head.
+    #[test]
+    fn the_request() {
+        let wire = send(&mut post(), &[b'x'; 20_000]);
+        let head = "POST /base/sealwire/v1 HTTP/1.1\r\n\
+            transfer-encoding: chunked\r\n\
+            content-type: application/sealwire\r\n\
+            host: g.example:8080\r\n\r\n\
+            2800\r\nx";
+        assert!(
+            wire.starts_with(head.as_bytes()),
+            "{}",
+            String::from_utf8_lossy(&wire[..200])
+        );
+        assert!(wire.ends_with(b"x\r\n0\r\n\r\n"));
+        let address = Address::parse("https://g.example").expect("a URL");
+        let mut http = Http1::new(&address, true).expect("sendable");
+        let wire = send(&mut http, b"");
+        let head = "GET /.well-known/sealwire-keys HTTP/1.1\r\nhost: g.example\r\n\r\n";
+        assert_eq!(wire, head.as_bytes());
+    }
+
+    /// HTTP-5: however the end of a body is told, it is the same body, however it was cut.
+    #[test]
+    fn bodies_of_every_kind() {
+        for (wire, is_reusable) in [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", true),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
+                false,
+            ),
+            ("HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\nhello", false),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n",
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\na: b\r\nc: d\r\n\r\n",
+                true,
+            ),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+                true,
+            ),
+        ] {
+            for size in 1..=wire.len() {
+                let mut http = post();
+                send(&mut http, b"body");
+                let received = receive(&mut http, wire.as_bytes(), size).expect("a reply");
+                assert_eq!(received, (vec![200], b"hello".to_vec()), "{size}: {wire}");
+                assert!(http.is_over() && http.handle_eof());
+                assert_eq!(http.is_reusable(), is_reusable, "{wire}");
+            }
+        }
+    }
+
+    /// Without a length the body ends with the connection, and only then.
+    #[test]
+    fn a_body_that_the_connection_ends() {
+        let mut http = post();
+        send(&mut http, b"");
+        let wire = b"HTTP/1.1 200 OK\r\n\r\nhello";
+        assert_eq!(receive(&mut http, wire, 3).expect("a reply").1, b"hello");
+        assert!(!http.is_over() && http.handle_eof() && !http.is_reusable());
+
+        let mut http = post();
+        send(&mut http, b"");
+        let wire = b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhello";
+        receive(&mut http, wire, 3).expect("a reply");
+        assert!(!http.handle_eof(), "it was cut off");
+    }
+
+    /// A reply that comes before the request has ended is read; one that only announces another does not stop the upload.
+    #[test]
+    fn a_reply_during_the_upload() {
+        let mut http = post();
+        let mut out = vec![0; BUFFER];
+        http.transmit(&mut out, |_| Ok(0)).expect("the head");
+        let announced = receive(&mut http, b"HTTP/1.1 100 Continue\r\n\r\n", 7).expect("skipped");
+        assert_eq!(announced, (vec![], vec![]));
+        let count = http.transmit(&mut out, |room| {
+            room[..4].copy_from_slice(b"body");
+            Ok(4)
+        });
+        assert_eq!(&out[..count.expect("goes on")], b"4\r\nbody\r\n");
+        let wire = b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno";
+        let received = receive(&mut http, wire, 5).expect("a reply");
+        assert_eq!(received, (vec![413], b"no".to_vec()));
+        assert_eq!(http.transmit(&mut out, |_| Ok(4)).expect("stopped"), 0);
+        assert!(http.is_over() && !http.is_reusable(), "the request was cut");
+    }
+
+    /// What follows a reply belongs to nothing that was asked.
+    #[test]
+    fn bytes_after_a_reply() {
+        let mut http = post();
+        send(&mut http, b"");
+        let wire = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi!";
+        assert_eq!(receive(&mut http, wire, 100).expect("a reply").1, b"hi");
+        assert!(http.is_over() && !http.is_reusable());
+    }
+
+    #[test]
+    fn what_has_no_end_is_bounded() {
+        let mut http = post();
+        send(&mut http, b"");
+        let endless = "HTTP/1.1 200 OK\r\n".to_owned() + &"x: y\r\n".repeat(MAX_HEAD);
+        assert!(receive(&mut http, endless.as_bytes(), 1000).is_err());
+        for line in [
+            "5".repeat(MAX_HEAD + 1000),
+            "0\r\n".to_owned() + &"x".repeat(MAX_HEAD + 1000),
+        ] {
+            let mut http = post();
+            send(&mut http, b"");
+            let wire = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_owned() + &line;
+            assert!(receive(&mut http, wire.as_bytes(), 1000).is_err());
+        }
+    }
+
+    #[test]
+    fn garbage() {
+        for wire in [
+            "garbage\r\n\r\n",
+            "HTTP/1.1 abc\r\n\r\n",
+            "HTTP/2.0 200 OK\r\n\r\n",
+            "\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        ] {
+            for size in 1..=wire.len() {
+                let mut http = post();
+                send(&mut http, b"");
+                assert!(
+                    receive(&mut http, wire.as_bytes(), size).is_err(),
+                    "{wire:?}"
+                );
+            }
+        }
+    }
 }

@@ -382,3 +382,6 @@ fn receiving<H: Handler>(shared: &Shared<H>) -> Stage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
