@@ -218,6 +218,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
         }
     }
 
+    /// The frame that [`poll_frame`](Self::poll_frame) gave out last, until the next call of it or of
+    /// [`handle_input`](Self::handle_input); empty if there is none.
+    pub fn frame(&self) -> &[u8] {
+        match self.ready {
+            Ready::Taken => &self.buffer.as_ref()[..self.len],
+            _ => &[],
+        }
+    }
+
     fn forget_taken(&mut self) {
         if matches!(self.ready, Ready::Taken) {
             self.ready = Ready::No;

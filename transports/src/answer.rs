@@ -1,5 +1,8 @@
 //! Answers: what is known of them, whole ones, and the pieces of streamed ones.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use sealwire_core::chat::{ChatChunk, ChatCompletion, ChatError};
 use sealwire_core::head::{EXCHANGE_ID_LEN, ResponseHead, Tier};
 use sealwire_core::{Suite, UnixTime};
@@ -152,7 +155,7 @@ impl Completion {
     }
 }
 
-impl std::ops::Deref for Completion {
+impl core::ops::Deref for Completion {
     type Target = ChatCompletion;
 
     fn deref(&self) -> &ChatCompletion {

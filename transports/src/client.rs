@@ -1,13 +1,14 @@
 //! What every adapter's client shares: the state between sessions, and how a session begins.
 
-use std::sync::{Mutex, PoisonError};
-
+use sealwire_core::Now;
 use sealwire_core::Suite;
 use sealwire_core::exchange::Request;
 use sealwire_core::session::{ClientSession, GatewayState, SessionConfig, SessionEvent, Trust};
 use sealwire_memlock::{SecureBytes, SecureMemory};
 
 use crate::answer::Metadata;
+use crate::cell::Cell;
+#[cfg(any(feature = "hyper", feature = "futures-io"))]
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Error;
@@ -18,8 +19,9 @@ pub(crate) const CHAT_PATH: &str = "/v1/chat/completions";
 /// The client behind an adapter's.
 pub(crate) struct Client {
     pub(crate) config: Config,
+    #[cfg(any(feature = "hyper", feature = "futures-io"))]
     pub(crate) clock: Clock,
-    gateway: Mutex<GatewayState>,
+    gateway: Cell<GatewayState>,
 }
 
 /// What an answer brings, in memory of its own.
@@ -33,8 +35,9 @@ impl Client {
     pub(crate) fn new(config: Config) -> Self {
         Self {
             config,
+            #[cfg(any(feature = "hyper", feature = "futures-io"))]
             clock: Clock::new(),
-            gateway: Mutex::default(),
+            gateway: Cell::default(),
         }
     }
 
@@ -43,7 +46,7 @@ impl Client {
     }
 
     /// A session for `request`, with the client's API key and tier if it has none of its own.
-    pub(crate) fn session(&self, mut request: Request) -> Result<ClientSession, Error> {
+    pub(crate) fn session(&self, mut request: Request, now: Now) -> Result<ClientSession, Error> {
         if let (None, Some(key)) = (&request.authorization, &self.config.authorization) {
             request.authorization = Some(self.memory().copy_from(key.expose())?);
         }
@@ -53,19 +56,18 @@ impl Client {
             self.config.session,
             self.gateway(),
             request,
-            self.clock.now(),
+            now,
         ))
     }
 
     /// A session that gets as far as the keys, of a gateway of which nothing is known.
-    pub(crate) fn keys_session(&self) -> Result<ClientSession, Error> {
+    pub(crate) fn keys_session(&self, now: Now) -> Result<ClientSession, Error> {
         let config = SessionConfig {
             trust: Trust::Ask,
             ..self.config.session
         };
         let request = Request::new("GET", "/", self.memory().with_capacity(0)?);
         let known = GatewayState::default();
-        let now = self.clock.now();
         Ok(ClientSession::new(
             self.memory(),
             config,
@@ -77,24 +79,19 @@ impl Client {
 
     /// What earlier sessions learned of the gateway.
     pub(crate) fn gateway(&self) -> GatewayState {
-        // A panic elsewhere cannot have left it half written.
-        self.gateway
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.gateway.with(|gateway| gateway.clone())
     }
 
     /// Keeps what a session learned. `known` is what it began with: one that learned nothing must not put an old key back.
     pub(crate) fn learn(&self, known: &mut GatewayState, session: &ClientSession) {
         if known != session.gateway() {
             known.clone_from(session.gateway());
-            *self.gateway.lock().unwrap_or_else(PoisonError::into_inner) = known.clone();
+            self.gateway.with(|gateway| gateway.clone_from(known));
         }
     }
 
     /// Answers a session that asks whether it may trust the gateway.
-    pub(crate) fn judge(&self, session: &mut ClientSession) {
-        let now = self.clock.now();
+    pub(crate) fn judge(&self, session: &mut ClientSession, now: Now) {
         let verifier = self.config.verifier.as_ref();
         // Without a record that can be used there is nothing to trust; the session finds out by itself.
         let trusted = match (verifier, session.key_set(), session.candidate(now)) {
@@ -122,6 +119,7 @@ impl Event {
 }
 
 /// Seconds of a `retry-after` field. The form with a date is not understood: it would need a calendar.
+#[cfg(feature = "_host")]
 pub(crate) fn retry_after(value: &str) -> Option<u32> {
     value.trim().parse().ok()
 }

@@ -1,6 +1,6 @@
 //! The machine's clocks.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use sealwire_core::{Now, UnixTime};
 
@@ -24,9 +24,10 @@ impl Clock {
     }
 
     /// The instant of a monotonic time.
-    pub(crate) fn instant(&self, monotonic: Duration) -> Instant {
+    #[cfg(any(feature = "hyper", feature = "std"))]
+    pub(crate) fn instant(&self, monotonic: std::time::Duration) -> Instant {
         // A time too far away to be told is as good as never.
-        let never = || self.start + Duration::from_secs(u32::MAX.into());
+        let never = || self.start + std::time::Duration::from_secs(u32::MAX.into());
         self.start.checked_add(monotonic).unwrap_or_else(never)
     }
 }

@@ -1,7 +1,9 @@
 //! How a client is set up, the same for every adapter.
 
-use std::fmt;
-use std::time::Duration;
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::fmt;
+use core::time::Duration;
 
 use sealwire_core::Suite;
 use sealwire_core::exchange::ClientOptions;
@@ -11,6 +13,8 @@ use sealwire_core::padding::Padding;
 use sealwire_core::session::{RetryPolicy, SessionConfig, Timeouts, Trust};
 use sealwire_memlock::{MemoryError, Policy, SecureBytes, SecureMemory};
 
+#[cfg(feature = "_lines")]
+use crate::address::Address;
 use crate::error::Error;
 
 /// Judges a gateway by its key set, and the record that would be used: true if it is trusted.
@@ -34,7 +38,11 @@ pub struct ClientBuilder<T> {
 
 /// A configuration that was checked.
 pub(crate) struct Config {
+    /// Empty for a stream that is there already.
     pub(crate) base_url: String,
+    /// The same, taken apart, for adapters that open connections themselves.
+    #[cfg(feature = "_lines")]
+    pub(crate) address: Option<Address>,
     pub(crate) authorization: Option<SecureBytes>,
     pub(crate) memory: SecureMemory,
     pub(crate) verifier: Option<Verifier>,
@@ -186,16 +194,42 @@ impl<T> ClientBuilder<T> {
         self
     }
 
-    /// Checks everything and takes it apart.
-    pub(crate) fn check(self) -> Result<(Config, T), Error> {
+    /// Checks everything and takes it apart. The base URL is one of HTTP.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn check(mut self) -> Result<(Config, T), Error> {
+        self.base_url = check_url(self.base_url, self.allow_http, &["http", "https"])?;
+        self.take_apart()
+    }
+
+    /// Checks everything and takes it apart. The base URL may be that of a raw stream too.
+    #[cfg(feature = "_http1")]
+    pub(crate) fn check_address(mut self) -> Result<(Config, Address, T), Error> {
+        let schemes = &["http", "https", "tcp", "tls"];
+        self.base_url = check_url(self.base_url, self.allow_http, schemes)?;
+        let address = Address::parse(&self.base_url)?;
+        self.session.options.one_exchange = address.wire == crate::address::Wire::Http;
+        let (mut config, transport) = self.take_apart()?;
+        config.address = Some(address.clone());
+        Ok((config, address, transport))
+    }
+
+    /// The same for a stream that is there already.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn check_stream(mut self) -> Result<(Config, T), Error> {
+        self.session.options.one_exchange = false;
+        self.take_apart()
+    }
+
+    fn take_apart(self) -> Result<(Config, T), Error> {
         let Some(trust) = self.trust else {
             return Err(Error::config(
                 "nothing says which gateway to trust: give its `pin` (`sealwire keys --gateway URL` shows it), or a `verifier`",
             ));
         };
-        let base_url = check_url(self.base_url, self.allow_http)?;
         let config = Config {
-            base_url,
+            base_url: self.base_url,
+            #[cfg(feature = "_lines")]
+            address: None,
             authorization: self.authorization.transpose()?,
             memory: self.memory,
             verifier: self.verifier,
@@ -217,20 +251,24 @@ impl<T> fmt::Debug for ClientBuilder<T> {
     }
 }
 
-/// A base URL is scheme, host, and perhaps a path; without a slash at its end.
-fn check_url(mut url: String, allow_http: bool) -> Result<String, Error> {
-    let (scheme, rest) = url
-        .split_once("://")
-        .ok_or_else(|| Error::config("the base URL must begin with https://"))?;
-    if scheme.eq_ignore_ascii_case("http") {
-        if !allow_http {
-            return Err(Error::config(
-                "the base URL is http://, without TLS: use https://, or say `allow_http(true)`",
-            ));
-        }
-    } else if !scheme.eq_ignore_ascii_case("https") {
-        return Err(Error::config("the base URL must begin with https://"));
+/// A base URL is scheme, host, and perhaps a path; without a slash at its end, its scheme in lower case.
+#[cfg(feature = "_host")]
+fn check_url(mut url: String, allow_http: bool, schemes: &[&str]) -> Result<String, Error> {
+    let scheme_len = url.find("://").unwrap_or_default();
+    url[..scheme_len].make_ascii_lowercase();
+    let (scheme, rest) = url.split_at(scheme_len);
+    if !schemes.contains(&scheme) {
+        return Err(Error::config(match schemes.contains(&"tls") {
+            true => "the base URL must begin with https://, or with tls:// for a raw stream",
+            false => "the base URL must begin with https://",
+        }));
     }
+    if matches!(scheme, "http" | "tcp") && !allow_http {
+        return Err(Error::config(
+            "the base URL is http:// or tcp://, without TLS: use https:// or tls://, or say `allow_http(true)`",
+        ));
+    }
+    let rest = &rest["://".len()..];
     let authority = rest.split('/').next().unwrap_or_default();
     if authority.is_empty() || authority.contains('@') {
         return Err(Error::config(
@@ -246,13 +284,13 @@ fn check_url(mut url: String, allow_http: bool) -> Result<String, Error> {
     Ok(url)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "_host"))]
 mod tests {
     use super::check_url;
 
     #[test]
     fn base_urls() {
-        let check = |url: &str, allow| check_url(url.into(), allow).ok();
+        let check = |url: &str, allow| check_url(url.into(), allow, &["http", "https"]).ok();
         assert_eq!(
             check("https://g.example/", false).as_deref(),
             Some("https://g.example")

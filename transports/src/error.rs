@@ -1,7 +1,8 @@
 //! What can go wrong, sorted by what a caller does about it.
 
-use std::error::Error as StdError;
-use std::fmt;
+use alloc::boxed::Box;
+use core::error::Error as StdError;
+use core::fmt;
 
 use sealwire_core::chat::{ChatError, ErrorBody};
 use sealwire_core::head::EXCHANGE_ID_LEN;
@@ -50,8 +51,11 @@ struct Inner {
     retry_after: Option<u32>,
     exchange_id: Option<[u8; EXCHANGE_ID_LEN]>,
     body: Option<ErrorBody>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Cause>,
 }
+
+/// What lies beneath an error, as a library told it.
+pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
 
 enum What {
     Session(SessionError),
@@ -117,7 +121,7 @@ impl Error {
     }
 
     /// Adds what lies beneath, as the HTTP library told it.
-    pub(crate) fn because(mut self, source: Option<Box<dyn StdError + Send + Sync>>) -> Self {
+    pub(crate) fn because(mut self, source: Option<Cause>) -> Self {
         self.0.source = source;
         self
     }

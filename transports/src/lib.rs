@@ -50,30 +50,51 @@
 //! | `hyper` | no | client and gateway over HTTP/1.1 and HTTP/2, tower layers for both, TLS by rustls |
 //!
 //! Without an adapter there is only [`core`], the protocol. The minimum supported Rust version is 1.95.
+#![cfg_attr(not(feature = "_host"), no_std)]
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "hyper")]
+extern crate alloc;
+
+#[cfg(feature = "_lines")]
+mod address;
+#[cfg(feature = "_client")]
 mod answer;
-#[cfg(feature = "hyper")]
+#[cfg(feature = "async-std")]
+pub mod async_std;
+#[cfg(feature = "blocking")]
+pub mod blocking;
+#[cfg(feature = "_client")]
+mod cell;
+#[cfg(feature = "_client")]
+mod chunks;
+#[cfg(feature = "_client")]
 mod client;
-#[cfg(feature = "hyper")]
+#[cfg(feature = "_host")]
 mod clock;
-#[cfg(feature = "hyper")]
+#[cfg(feature = "_client")]
 mod config;
-#[cfg(feature = "hyper")]
+#[cfg(feature = "_client")]
 mod error;
+#[cfg(feature = "futures-io")]
+pub mod futures_io;
 #[cfg(feature = "hyper")]
 pub mod hyper;
-#[cfg(feature = "hyper")]
+#[cfg(feature = "_lines")]
+mod line;
+#[cfg(feature = "_http1")]
+mod pool;
+#[cfg(feature = "_gateway")]
 pub mod server;
-#[cfg(feature = "hyper")]
+#[cfg(any(feature = "hyper", feature = "futures-io"))]
 mod stream;
+#[cfg(feature = "_tls")]
+mod tls;
 
-#[cfg(feature = "hyper")]
+#[cfg(feature = "_client")]
 pub use answer::{Answer, Chunk, Completion, Metadata, ServerMemory};
-#[cfg(feature = "hyper")]
+#[cfg(feature = "_client")]
 pub use config::ClientBuilder;
-#[cfg(feature = "hyper")]
+#[cfg(feature = "_client")]
 pub use error::{Error, ErrorKind};
 pub use sealwire_core as core;
 pub use sealwire_core::chat;

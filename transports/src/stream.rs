@@ -1,14 +1,15 @@
 //! Answers that arrive piece by piece.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_util::stream::{Stream, StreamExt};
-use sealwire_core::chat::SseParser;
+use futures_core::Stream;
 use sealwire_memlock::{SecureBytes, SecureMemory};
 
 use crate::answer::{Answer, Chunk, Metadata};
+use crate::chunks::Chunks;
 use crate::error::Error;
 
 /// The body of an answer; ends after END was verified, or with an error.
@@ -50,7 +51,7 @@ impl AnswerStream {
     /// Why it did not come.
     pub async fn whole(mut self) -> Result<Answer, Error> {
         let mut body = self.memory.with_capacity(0)?;
-        while let Some(piece) = self.pieces.next().await {
+        while let Some(piece) = poll_fn(|cx| self.pieces.as_mut().poll_next(cx)).await {
             body.try_extend_from_slice(piece?.expose())?;
         }
         Ok(Answer::new(self.metadata, body))
@@ -88,62 +89,38 @@ impl fmt::Debug for AnswerStream {
 /// It ends after the gateway's END was verified, or with an error; what came before an error is not a whole answer.
 /// Dropping it cancels the request.
 pub struct ChatStream {
-    metadata: Metadata,
-    memory: SecureMemory,
     /// Gone after an error.
     answer: Option<Pieces>,
-    parser: SseParser,
-    piece: SecureBytes,
-    /// How much of the piece the parser has.
-    taken: usize,
+    chunks: Chunks,
 }
 
 impl ChatStream {
     /// The chat in an answer that is server-sent events.
     pub(crate) fn new(answer: AnswerStream) -> Result<Self, Error> {
-        if !answer.metadata.is_event_stream() {
-            return Err(Error::not_streamed(&answer.metadata));
-        }
         Ok(Self {
-            parser: SseParser::new(&answer.memory)?,
-            piece: answer.memory.with_capacity(0)?,
-            taken: 0,
-            metadata: answer.metadata,
-            memory: answer.memory,
+            chunks: Chunks::new(answer.metadata, &answer.memory)?,
             answer: Some(answer.pieces),
         })
     }
 
     /// What is known of the answer besides its body.
     pub const fn metadata(&self) -> &Metadata {
-        &self.metadata
+        &self.chunks.metadata
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, Error>> {
         loop {
-            let unreadable = |error| Error::unreadable(&self.metadata, error);
-            while self.taken < self.piece.len() {
-                let rest = &self.piece.expose()[self.taken..];
-                self.taken += self.parser.handle_input(rest).map_err(unreadable)?;
-                if let Some(event) = self.parser.poll_event().filter(|event| !event.is_done()) {
-                    let chunk = Chunk::copy_from(event.data(), &self.memory).map_err(unreadable)?;
-                    return Poll::Ready(match chunk.get().error() {
-                        Some(_) => Err(Error::from_status(&self.metadata, chunk.into_bytes())),
-                        None => Ok(Some(chunk)),
-                    });
-                }
+            if let Some(chunk) = self.chunks.next()? {
+                return Poll::Ready(Ok(Some(chunk)));
             }
             let Some(answer) = &mut self.answer else {
                 return Poll::Ready(Ok(None));
             };
             match ready!(answer.as_mut().poll_next(cx)) {
-                Some(piece) => {
-                    self.piece = piece?;
-                    self.taken = 0;
-                }
+                Some(piece) => self.chunks.put(piece?),
                 None => {
                     self.answer = None;
-                    self.parser.handle_eof().map_err(unreadable)?;
+                    self.chunks.finish()?;
                 }
             }
         }
@@ -157,7 +134,7 @@ impl Stream for ChatStream {
         let item = ready!(self.poll_chunk(cx));
         if item.is_err() {
             self.answer = None;
-            self.piece.clear();
+            self.chunks.clear();
         }
         Poll::Ready(item.transpose())
     }
@@ -166,7 +143,7 @@ impl Stream for ChatStream {
 impl fmt::Debug for ChatStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChatStream")
-            .field("metadata", &self.metadata)
+            .field("metadata", self.metadata())
             .finish_non_exhaustive()
     }
 }

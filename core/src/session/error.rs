@@ -15,6 +15,8 @@ pub enum Failure {
     Reset,
     /// The TLS peer could not be verified; never tried again.
     Tls,
+    /// The only connection there is has ended, or is not free; never tried again.
+    Gone,
 }
 
 /// Why a session ended.
@@ -112,6 +114,9 @@ impl fmt::Display for SessionError {
             ),
             Self::Connection(Failure::Connect) => f.write_str("no connection to the gateway"),
             Self::Connection(Failure::Reset) => f.write_str("the connection to the gateway broke"),
+            Self::Connection(Failure::Gone) => {
+                f.write_str("the connection to the gateway is gone, and there is no other")
+            }
             Self::Connection(Failure::Tls) => {
                 f.write_str("the gateway's TLS certificate could not be verified")
             }

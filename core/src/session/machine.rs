@@ -10,55 +10,18 @@ use rand_core::TryCryptoRng;
 use sealwire_memlock::SecureMemory;
 
 use super::error::{Failure, SessionError};
-use super::policy::{GatewayState, SessionConfig, Trust};
+use super::keys::KeysFetch;
+use super::policy::{GatewayState, SessionConfig};
+use super::raw::Abandoned;
+use super::step::{SessionEvent, Step};
 use crate::agreement::{KeyAgreement, RustCrypto};
-use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
+use crate::error::{Environment, Error, ErrorCode, Misuse, PeerError, RejectCode};
 use crate::exchange::{ClientEvent, ClientExchange, Request};
-use crate::head::ResponseHead;
-use crate::keys::{GatewayKey, KeySet, SignedRecord};
-use crate::record::Complete;
+use crate::keys::{GatewayKey, KeySet};
 use crate::suite::RecordAead;
 use crate::time::{Now, UnixTime};
 
-/// What an adapter does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Step {
-    /// Fetch the key set.
-    FetchKeys,
-    /// Judge the identity in [`ClientSession::key_set`].
-    Judge,
-    /// Open a connection or request of its own, send what [`ClientSession::poll_transmit`] gives, feed what comes back.
-    Send,
-    /// Sleep until the monotonic clock shows this.
-    Wait(Duration),
-    /// The answer is whole, and everything of it has been given out.
-    Done,
-}
-
-/// What an answer brings.
-#[derive(PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SessionEvent<'a> {
-    /// The head: from here on there is no retry.
-    Head(ResponseHead<'a>),
-    /// The next bytes of the body.
-    Data(&'a [u8]),
-    /// The answer is whole.
-    Complete(Complete),
-}
-
-impl core::fmt::Debug for SessionEvent<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Head(head) => f.debug_tuple("Head").field(&head.status).finish(),
-            Self::Data(data) => write!(f, "Data([REDACTED; {}])", data.len()),
-            Self::Complete(_) => f.write_str("Complete"),
-        }
-    }
-}
-
-enum Phase<A> {
+pub(super) enum Phase<A> {
     /// The request waits to be sealed.
     Idle(Request),
     FetchKeys(Request),
@@ -72,20 +35,26 @@ enum Phase<A> {
 
 /// A request on its way to an answer. See the [module](super).
 pub struct ClientSession<A = Aes256Gcm> {
-    phase: Phase<A>,
-    config: SessionConfig,
+    pub(super) phase: Phase<A>,
+    pub(super) config: SessionConfig,
     memory: SecureMemory,
     agreement: &'static dyn KeyAgreement,
-    gateway: GatewayState,
+    pub(super) gateway: GatewayState,
     started: Duration,
     /// When the wait for the next thing began, and for how long it may take.
     waiting: (Duration, Duration, &'static str),
     attempt: u32,
     refetched: bool,
     resealed: bool,
-    head_shown: bool,
+    pub(super) head_shown: bool,
     /// The reply has ended, and what it ended with waits to be taken.
     ended: bool,
+    /// The key set on its way, on a raw stream.
+    keys: KeysFetch,
+    /// A try whose answer is read to its end and thrown away, on a raw stream.
+    pub(super) abandoned: Option<Abandoned>,
+    /// Whether the raw stream of the last try stands where another exchange may begin.
+    pub(super) in_step: bool,
 }
 
 impl ClientSession {
@@ -123,6 +92,9 @@ impl<A: RecordAead> ClientSession<A> {
             resealed: false,
             head_shown: false,
             ended: false,
+            keys: KeysFetch::default(),
+            abandoned: None,
+            in_step: false,
         }
     }
 
@@ -176,6 +148,7 @@ impl<A: RecordAead> ClientSession<A> {
             self.config.timeouts.connect,
             "a connection to the gateway",
         );
+        self.in_step = false;
         let unix = self.gateway.unix(now);
         let usable = |key: &&GatewayKey| {
             key.suite == self.config.suite
@@ -183,6 +156,7 @@ impl<A: RecordAead> ClientSession<A> {
                 && self.gateway.is_trusted_by(self.config.trust)
         };
         let Some(key) = self.gateway.key.as_ref().filter(usable) else {
+            self.keys = KeysFetch::default();
             return Phase::FetchKeys(request);
         };
         if request.idempotency_key.is_none() {
@@ -206,80 +180,6 @@ impl<A: RecordAead> ClientSession<A> {
         }
     }
 
-    /// The key set has arrived. With a pin it is judged at once.
-    pub fn handle_key_set(&mut self, now: Now, set: KeySet) {
-        let request = match core::mem::replace(&mut self.phase, Phase::Done) {
-            Phase::FetchKeys(request) => request,
-            other => {
-                self.phase = other;
-                return;
-            }
-        };
-        self.phase = match self.config.trust {
-            Trust::Pin(expected) if expected != set.pin() => {
-                Phase::Failed(SessionError::Identity {
-                    expected,
-                    found: set.pin(),
-                })
-            }
-            Trust::Ask if !self.gateway.judged || self.gateway.pin != Some(set.pin()) => {
-                Phase::Judge(request, set)
-            }
-            // What is judged must be there, and be the key that is used.
-            Trust::AskEachKey => match set.select(self.config.suite, self.gateway.unix(now)) {
-                Ok(_) => Phase::Judge(request, set),
-                Err(error) => Phase::Failed(SessionError::Keys(error)),
-            },
-            _ => self.accept_keys(now, request, &set),
-        };
-    }
-
-    /// The key set to be judged, in [`Step::Judge`].
-    pub fn key_set(&self) -> Option<&KeySet> {
-        match &self.phase {
-            Phase::Judge(_, set) => Some(set),
-            _ => None,
-        }
-    }
-
-    /// The record that is used if the key set is trusted, in [`Step::Judge`]: the one whose evidence counts.
-    pub fn candidate(&self, now: Now) -> Option<&SignedRecord> {
-        let (_, signed) = self
-            .key_set()?
-            .candidate(self.config.suite, self.gateway.unix(now))
-            .ok()?;
-        Some(signed)
-    }
-
-    /// The answer to [`Step::Judge`].
-    pub fn judge(&mut self, now: Now, trusted: bool) {
-        let (request, set) = match core::mem::replace(&mut self.phase, Phase::Done) {
-            Phase::Judge(request, set) => (request, set),
-            other => {
-                self.phase = other;
-                return;
-            }
-        };
-        self.phase = if trusted {
-            self.accept_keys(now, request, &set)
-        } else {
-            Phase::Failed(SessionError::Untrusted { found: set.pin() })
-        };
-    }
-
-    fn accept_keys(&mut self, now: Now, request: Request, set: &KeySet) -> Phase<A> {
-        match set.select(self.config.suite, self.gateway.unix(now)) {
-            Ok(key) => {
-                self.gateway.key = Some(key);
-                self.gateway.pin = Some(set.pin());
-                self.gateway.judged = self.config.trust != Trust::DangerousAny;
-                self.gateway.each_key_judged = self.config.trust == Trust::AskEachKey;
-                Phase::Idle(request)
-            }
-            Err(error) => Phase::Failed(SessionError::Keys(error)),
-        }
-    }
-
     /// A connection was made. It is no longer what is waited for: the keys must arrive within the idle timeout, an answer must begin
     /// within that of the first byte.
     pub fn handle_connected(&mut self, now: Now) {
@@ -297,6 +197,7 @@ impl<A: RecordAead> ClientSession<A> {
     pub fn poll_transmit(&mut self, out: &mut [u8]) -> Result<usize, Error> {
         match &mut self.phase {
             Phase::Send(exchange) => exchange.poll_transmit(out),
+            Phase::FetchKeys(_) if self.config.is_raw() => Ok(self.keys.transmit(out)),
             _ => Ok(0),
         }
     }
@@ -336,15 +237,25 @@ impl<A: RecordAead> ClientSession<A> {
         input: &[u8],
         rng: &mut R,
     ) -> usize {
-        let Phase::Send(exchange) = &mut self.phase else {
-            return 0;
-        };
-        match exchange.handle_input(input) {
-            Ok(consumed) => consumed,
-            Err(error) => {
-                self.fail(now, error.into(), false, None, rng);
-                0
+        match &mut self.phase {
+            Phase::Send(exchange) => match exchange.handle_input(input) {
+                Ok(consumed) => consumed,
+                Err(error) => {
+                    self.fail(now, error.into(), false, None, rng);
+                    0
+                }
+            },
+            Phase::FetchKeys(_) if self.config.is_raw() => {
+                let (consumed, set) = self.keys.handle_input(input);
+                self.in_step = matches!(set, Some(Ok(_)));
+                match set {
+                    Some(Ok(set)) => self.handle_key_set(now, set),
+                    Some(Err(error)) => self.handle_key_error(error),
+                    None => {}
+                }
+                consumed
             }
+            _ => 0,
         }
     }
 
@@ -365,10 +276,15 @@ impl<A: RecordAead> ClientSession<A> {
             Refused(ErrorCode, Option<UnixTime>),
             Rejected(RejectCode),
         }
+        if self.abandoned.is_some() {
+            self.discard(now, rng);
+            return None;
+        }
         let attempts_left = self.attempt < self.config.retry.max_retries;
         let Phase::Send(exchange) = &mut self.phase else {
             return None;
         };
+        let can_continue = exchange.can_continue();
         let verdict = match exchange.peek_event()? {
             ClientEvent::Head(head)
                 if attempts_left && matches!(head.status, 429 | 500 | 502 | 503 | 504) =>
@@ -392,14 +308,25 @@ impl<A: RecordAead> ClientSession<A> {
                     status,
                     retry_after,
                 };
-                self.fail(now, error, true, retry_after, rng);
+                if self.config.is_raw() {
+                    self.abandoned = Some(Abandoned {
+                        error,
+                        retry: true,
+                        retry_after,
+                    });
+                    self.discard(now, rng);
+                } else {
+                    self.fail(now, error, true, retry_after, rng);
+                }
                 None
             }
             Verdict::Refused(code, gateway_time) => {
+                self.in_step = can_continue;
                 self.handle_refusal(now, code, gateway_time, rng);
                 None
             }
             Verdict::Rejected(code) => {
+                self.in_step = can_continue;
                 self.handle_reject(now, code, rng);
                 None
             }
@@ -416,18 +343,29 @@ impl<A: RecordAead> ClientSession<A> {
         let Phase::Send(exchange) = &mut self.phase else {
             return None;
         };
+        let can_continue = exchange.can_continue();
         match exchange.poll_event()? {
             ClientEvent::Head(head) => Some(SessionEvent::Head(head)),
             ClientEvent::Data(data) => Some(SessionEvent::Data(data)),
-            ClientEvent::Complete(complete) => Some(SessionEvent::Complete(complete)),
+            ClientEvent::Complete(complete) => {
+                self.in_step = can_continue;
+                Some(SessionEvent::Complete(complete))
+            }
             _ => None,
         }
     }
 
     /// The bytes of the reply have ended. An event that was not taken before still can be; [`Step::Done`] comes after it.
+    ///
+    /// On a raw stream, which goes on, this is also how the session is told that nothing more is wanted of it, once
+    /// [`SessionEvent::Complete`] was there.
     pub fn handle_eof<R: TryCryptoRng + ?Sized>(&mut self, now: Now, rng: &mut R) {
-        let Phase::Send(exchange) = &mut self.phase else {
-            return;
+        let exchange = match &mut self.phase {
+            Phase::Send(exchange) => exchange,
+            Phase::FetchKeys(_) if self.config.is_raw() => {
+                return self.handle_failure(now, Failure::Reset, rng);
+            }
+            _ => return,
         };
         match exchange.handle_eof() {
             Ok(()) => match exchange.peek_event() {
@@ -455,17 +393,10 @@ impl<A: RecordAead> ClientSession<A> {
         self.fail(
             now,
             SessionError::Connection(failure),
-            failure != Failure::Tls,
+            !matches!(failure, Failure::Tls | Failure::Gone),
             None,
             rng,
         );
-    }
-
-    /// The key set could not be read.
-    pub fn handle_key_error(&mut self, error: Malformed) {
-        if matches!(self.phase, Phase::FetchKeys(_)) {
-            self.phase = Phase::Failed(SessionError::Keys(error));
-        }
     }
 
     /// Why there is to be another try, in [`Step::Wait`]: such a wait may be long, and whoever waits should know.
@@ -565,15 +496,16 @@ impl<A: RecordAead> ClientSession<A> {
     }
 
     /// Back to the start with the same request, at once.
-    fn again(&mut self) {
+    pub(super) fn again(&mut self) {
         self.phase = match core::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Send(exchange) => Phase::Idle(exchange.into_request()),
+            Phase::FetchKeys(request) => Phase::Idle(request),
             other => other,
         };
     }
 
     /// Ends the session with `error`, or waits for another try if that is worth it and nothing has been shown.
-    fn fail<R: TryCryptoRng + ?Sized>(
+    pub(super) fn fail<R: TryCryptoRng + ?Sized>(
         &mut self,
         now: Now,
         error: SessionError,
@@ -581,6 +513,10 @@ impl<A: RecordAead> ClientSession<A> {
         retry_after: Option<u32>,
         rng: &mut R,
     ) {
+        // What goes wrong with an answer that is thrown away is of no interest: why it is, is.
+        if self.give_up(now, rng) {
+            return;
+        }
         let request = match core::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Send(exchange) => exchange.into_request(),
             Phase::FetchKeys(request)

@@ -10,6 +10,11 @@
 //!        ▶ Done        the answer is whole
 //! ```
 //!
+//! Over HTTP each fetch and each try is a request of its own. On a raw stream (spec section 13), which
+//! [`one_exchange`](crate::exchange::ClientOptions::one_exchange) set to `false` says it is, both steps are the same: what
+//! `poll_transmit` gives goes out, what comes back goes in, and [`can_carry_on`](ClientSession::can_carry_on) tells
+//! whether the stream may carry the next.
+//!
 //! Whatever goes wrong with a connection is told by [`handle_failure`](ClientSession::handle_failure); the session decides whether to
 //! try again. No try follows once an answer has begun to be shown, each try is sealed afresh, and all carry one idempotency key.
 //!
@@ -69,9 +74,14 @@
 //! ```
 
 mod error;
+mod keys;
 mod machine;
 mod policy;
+mod raw;
+mod step;
+mod trust;
 
 pub use error::{Failure, SessionError};
-pub use machine::{ClientSession, SessionEvent, Step};
+pub use machine::ClientSession;
 pub use policy::{GatewayState, RetryPolicy, SessionConfig, Timeouts, Trust};
+pub use step::{SessionEvent, Step};

@@ -116,6 +116,11 @@ impl SessionConfig {
             timeouts: Timeouts::default(),
         }
     }
+
+    /// Whether exchanges follow one another on a raw stream.
+    pub(super) const fn is_raw(&self) -> bool {
+        !self.options.one_exchange
+    }
 }
 
 /// What is known of a gateway between sessions: keep it in the client and hand a copy to each session.

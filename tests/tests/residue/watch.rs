@@ -245,6 +245,7 @@ fn gateway(test: &str, adapter: &str, suite: Suite, path: Path) -> Row {
     let client = client_of(&relay, ring.identity().pin(), suite);
     let (begun, has_begun) = channel();
     let asking = client.clone();
+    #[expect(clippy::async_yields_async, reason = "it runs while this thread scans")]
     let asked = on_tokio(async { tokio::spawn(ask(asking, path, begun)) });
     if !path.is_unattended() {
         subject.wait_for("asked");
@@ -359,7 +360,7 @@ async fn ask(client: SecureChatCompletion, path: Path, begun: Sender<()>) {
         while let Some(Ok(_)) = chunks.next().await {
             if path == Path::DroppedStream {
                 let _ = begun.send(());
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }

@@ -199,7 +199,7 @@ impl<S: HttpService> SecureChatCompletion<S> {
     ) -> impl Future<Output = Result<AnswerStream, Error>> + Send + use<S> {
         let (remote, service) = (self.remote.clone(), self.service.clone());
         async move {
-            let session = remote.client.session(request)?;
+            let session = remote.client.session(request, remote.client.clock.now())?;
             let memory = remote.client.memory().clone();
             let mut driver = Driver::new(remote, service, session);
             // The first event is the head, or the session would have ended.
@@ -227,7 +227,10 @@ impl<S: HttpService> SecureChatCompletion<S> {
     /// # Errors
     /// Why there are none.
     pub async fn fetch_keys(&self) -> Result<KeySet, Error> {
-        let session = self.remote.client.keys_session()?;
+        let session = self
+            .remote
+            .client
+            .keys_session(self.remote.client.clock.now())?;
         let driver = Driver::new(self.remote.clone(), self.service.clone(), session);
         driver.key_set().await
     }

@@ -104,7 +104,10 @@ impl<S: HttpService> Driver<S> {
         loop {
             match self.step()? {
                 Step::FetchKeys => self.fetch_keys().await,
-                Step::Judge => self.remote.client.judge(&mut lock(&self.line).session),
+                Step::Judge => {
+                    let now = self.remote.client.clock.now();
+                    self.remote.client.judge(&mut lock(&self.line).session, now);
+                }
                 Step::Send if self.reply.is_none() => self.send().await?,
                 Step::Send => {
                     if let Some(event) = self.read().await? {

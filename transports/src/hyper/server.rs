@@ -82,6 +82,12 @@ impl<H: Handler> Gateway<H> {
     pub fn key_set(&self) -> KeySet {
         self.shared.key_set()
     }
+
+    /// The same gateway for raw streams: it knows the same keys and requests.
+    #[cfg(feature = "_lines")]
+    pub fn raw(&self) -> crate::server::RawGateway<H> {
+        crate::server::RawGateway::over(self.shared.clone())
+    }
 }
 
 impl<H> Clone for Gateway<H> {

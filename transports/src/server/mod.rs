@@ -1,5 +1,7 @@
 //! The gateway's side, as far as it is the same for every adapter: what it is set up with, and what answers requests.
 
+#[cfg(feature = "_lines")]
+mod raw;
 mod runs;
 mod sealed;
 mod shared;
@@ -10,14 +12,20 @@ use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::stream::Stream;
+use futures_core::Stream;
 use sealwire_core::ErrorCode;
 use sealwire_core::exchange::{ReceivedRequest, ServerOptions};
 use sealwire_core::head::Tier;
 use sealwire_core::replay::{MemoryReplayStore, ReplayStore};
 use sealwire_memlock::{SecureBytes, SecureMemory};
 
+#[cfg(feature = "_lines")]
+pub use raw::RawGateway;
+#[cfg(feature = "_lines")]
+pub(crate) use raw::{Doing, RawConnection};
+#[cfg(feature = "hyper")]
 pub(crate) use sealed::Sealed;
+#[cfg(feature = "hyper")]
 pub(crate) use shared::{Asked, Shared, unless_it_panics};
 
 /// Answers requests.
@@ -111,6 +119,8 @@ pub struct GatewayConfig {
     pub base_path: String,
     /// How long a request may take to arrive.
     pub request_deadline: Duration,
+    /// How long a raw stream may stand idle between two exchanges, and how long a client may take no bytes of an answer on it.
+    pub idle_deadline: Duration,
     /// Which requests were seen. Gateways that share keys share a store.
     pub replay: Box<dyn ReplayStore + Send>,
     /// How many requests with an idempotency key are remembered; beyond it, more are refused (ERROR(busy)).
@@ -125,6 +135,7 @@ impl GatewayConfig {
             options: ServerOptions::default(),
             base_path: String::new(),
             request_deadline: Duration::from_secs(120),
+            idle_deadline: Duration::from_secs(300),
             replay: Box::new(MemoryReplayStore::new(100_000)),
             max_runs: 100_000,
         }

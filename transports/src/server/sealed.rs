@@ -48,6 +48,20 @@ impl Sealed {
         }
     }
 
+    /// The exchange, to be fed what a client may say meanwhile.
+    #[cfg(feature = "_lines")]
+    pub(super) fn exchange(&mut self) -> &mut ServerExchange {
+        &mut self.exchange
+    }
+
+    /// The client wants no more (ORDER-6).
+    #[cfg(feature = "_lines")]
+    pub(super) fn cancel(&mut self) {
+        (self.piece, self.pieces) = (None, None);
+        // Fails if the response has ended already, which is what was asked for.
+        let _ = self.exchange.fail(ErrorCode::Cancelled, unix_now());
+    }
+
     /// The next bytes to send; `None` after the last. Pieces are asked for when there is nothing else to send.
     pub(crate) fn poll_chunk(
         &mut self,

@@ -1,10 +1,12 @@
 //! The gateway behind every adapter's: keys, replay protection, and the order of things.
 
-use std::panic::AssertUnwindSafe;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use getrandom::SysRng;
 use sealwire_core::exchange::{
     ReceivedRequest, ServerContext, ServerEvent, ServerExchange, ServerOptions,
@@ -34,9 +36,13 @@ pub(crate) struct Shared<H> {
     handler: H,
     memory: SecureMemory,
     options: ServerOptions,
+    #[cfg(feature = "hyper")]
     pub(crate) keys_path: String,
+    #[cfg(feature = "hyper")]
     pub(crate) send_path: String,
     pub(crate) request_deadline: Duration,
+    #[cfg(feature = "_lines")]
+    pub(super) idle_deadline: Duration,
     keys: RwLock<KeyRing>,
     replay: Mutex<Box<dyn ReplayStore + Send>>,
     runs: Runs,
@@ -58,7 +64,14 @@ impl ReplayStore for Locked<'_> {
 }
 
 impl<H: Handler> Shared<H> {
+    /// Runs the handler, however that ends.
+    #[cfg(feature = "_lines")]
+    pub(super) async fn handle(&self, request: ReceivedRequest) -> Result<Reply, ErrorCode> {
+        unless_it_panics(async { self.handler.handle(request).await }).await
+    }
+
     /// Runs the handler if the request is whole, and gets the answer ready. `event` is the exchange's last.
+    #[cfg(feature = "hyper")]
     pub(crate) async fn answer(
         &self,
         exchange: ServerExchange,
@@ -83,9 +96,13 @@ impl<H> Shared<H> {
             handler,
             memory: config.memory,
             options: config.options,
+            #[cfg(feature = "hyper")]
             keys_path: format!("{}{}", config.base_path, crate::KEYS_PATH),
+            #[cfg(feature = "hyper")]
             send_path: format!("{}{}", config.base_path, crate::SEND_PATH),
             request_deadline: config.request_deadline,
+            #[cfg(feature = "_lines")]
+            idle_deadline: config.idle_deadline,
             keys: RwLock::new(keys),
             replay: Mutex::new(config.replay),
             runs: Runs::new(config.max_runs),
@@ -99,6 +116,7 @@ impl<H> Shared<H> {
         Ok(keys.rotate(now, &mut SysRng)?)
     }
 
+    #[cfg(feature = "hyper")]
     pub(crate) const fn memory(&self) -> &SecureMemory {
         &self.memory
     }
@@ -111,12 +129,24 @@ impl<H> Shared<H> {
         self.keys().key_set()
     }
 
+    /// An exchange that others may follow on the same stream.
+    #[cfg(feature = "_lines")]
+    pub(super) fn raw_exchange(&self) -> Result<ServerExchange, CoreError> {
+        let options = ServerOptions {
+            one_exchange: false,
+            ..self.options
+        };
+        ServerExchange::new(&self.memory, options, &mut SysRng)
+    }
+
     /// An exchange that gives a request out once it is whole (ORDER-2).
+    #[cfg(feature = "hyper")]
     pub(crate) fn exchange(&self) -> Result<ServerExchange, CoreError> {
         self.exchange_as(false)
     }
 
     /// An exchange that gives a request out as it arrives, if that is wanted.
+    #[cfg(feature = "hyper")]
     pub(crate) fn exchange_as(&self, stream_requests: bool) -> Result<ServerExchange, CoreError> {
         let options = ServerOptions {
             stream_requests,
@@ -144,6 +174,7 @@ impl<H> Shared<H> {
     }
 
     /// Has the request answered by `handle` if it is whole, and gets the answer ready. `event` is the exchange's last.
+    #[cfg(feature = "hyper")]
     pub(crate) async fn answer_by<T>(
         &self,
         mut exchange: ServerExchange,
@@ -170,6 +201,7 @@ impl<H> Shared<H> {
     }
 
     /// The answer to what was refused, which is in the exchange already; or stopped by the client.
+    #[cfg(feature = "hyper")]
     pub(crate) fn refused(
         &self,
         mut exchange: ServerExchange,
@@ -270,11 +302,15 @@ impl From<&RequestHead<'_>> for Asked {
 pub(crate) async fn unless_it_panics(
     work: impl Future<Output = Result<Reply, ErrorCode>>,
 ) -> Result<Reply, ErrorCode> {
-    let result = AssertUnwindSafe(work).catch_unwind().await;
-    result.unwrap_or_else(|_| {
-        log::error!("a handler panicked");
-        Err(ErrorCode::Internal)
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
+        polled.unwrap_or_else(|_| {
+            log::error!("a handler panicked");
+            Poll::Ready(Err(ErrorCode::Internal))
+        })
     })
+    .await
 }
 
 /// Whether a client may try again after this (spec section 8.1).

@@ -1,0 +1,95 @@
+//! The gateway's side of a raw stream.
+
+use std::sync::Arc;
+use std::task::{Context, Wake};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use super::driver::is_passing;
+use super::link::{Interest, Link, Ready};
+use crate::line::BUFFER;
+use crate::server::{Doing, Handler, RawConnection, RawGateway};
+
+/// Serves one raw stream on this thread: key sets and exchanges, one after another, until the client closes it or breaks the
+/// protocol.
+///
+/// The handler's futures are polled on this thread too. While one waits, a stream that can be woken
+/// ([`Link::waker`]; [`Connection`](super::Connection) is one, on Unix) is read from as well, so that a client that cancels, or goes
+/// away, stops its handler; over another, it does so when the handler has the next piece.
+///
+/// ```no_run
+/// # use sealwire::server::{Handler, RawGateway};
+/// # fn example(gateway: RawGateway<impl Handler>, listener: std::net::TcpListener) -> std::io::Result<()> {
+/// use sealwire::blocking::{Connection, serve};
+///
+/// for stream in listener.incoming() {
+///     let (gateway, stream) = (gateway.clone(), Connection::tcp(stream?)?);
+///     std::thread::spawn(move || serve(&gateway, stream));
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// The stream's own. What a client does wrong is answered, and logged.
+pub fn serve<H: Handler, L: Link>(gateway: &RawGateway<H>, mut link: L) -> Result<(), L::Error> {
+    let start = Instant::now();
+    let mut connection = RawConnection::new(gateway, start.elapsed());
+    let mut buffer = vec![0; BUFFER];
+    let link_waker = link.waker()?;
+    let can_be_woken = link_waker.is_some();
+    let waker = link_waker.unwrap_or_else(|| Arc::new(Parked(thread::current())).into());
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        if connection.poll(&mut cx, start.elapsed()) == Doing::Close {
+            if connection.has_ended() || !link.forget() {
+                return Ok(());
+            }
+            connection = RawConnection::new(gateway, start.elapsed());
+            continue;
+        }
+        let (due, may_write) = (connection.deadline(), !connection.output().is_empty());
+        if due.is_none() && !may_write && !can_be_woken {
+            // There is nothing to wait for but the handler.
+            thread::park();
+            continue;
+        }
+        let timeout = due.map_or(FOREVER, |due| due.saturating_sub(start.elapsed()));
+        let wanted = Interest::new(connection.wants_input(), may_write);
+        let done = link.wait(wanted, timeout).and_then(|ready| {
+            match ready {
+                Ready::Read => match link.read(&mut buffer)? {
+                    0 => connection.handle_end(),
+                    count => connection.handle_input(&buffer[..count], start.elapsed()),
+                },
+                Ready::Write => {
+                    let count = link.write(connection.output())?;
+                    connection.wrote(count, start.elapsed());
+                    if connection.output().is_empty() {
+                        link.flush()?;
+                    }
+                }
+                Ready::Anew => connection.begin_anew(gateway, start.elapsed()),
+                Ready::TimedOut | Ready::Woken => {}
+            }
+            Ok(())
+        });
+        match done {
+            Err(error) if is_passing(&error) => {}
+            done => done?,
+        }
+        connection.handle_timeout(start.elapsed());
+    }
+}
+
+/// Longer than anything is waited for.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// A thread that has nothing to do but wait for a handler.
+struct Parked(Thread);
+
+impl Wake for Parked {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}

@@ -1,0 +1,6 @@
+//! The async-std and blocking clients against the hyper gateway and both raw ones, over TCP on this machine.
+
+mod adapters;
+mod answers;
+mod failures;
+mod support;
