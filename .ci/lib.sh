@@ -9,6 +9,9 @@ export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never DEBIAN_FRONTEND=non
 # change what is checked.
 unset RUSTFLAGS RUSTDOCFLAGS
 
+# Workspaces of their own beside the main one: formatted, linted for their targets, their dependencies judged by the same policy.
+workspaces=(fuzz tests/bare-metal tests/portable)
+
 tools=$PWD/target/ci/tools # programs that the checks need; kept between runs where target/ is
 mkdir -p "$tools/bin"
 export PATH=$tools/bin:$PATH
@@ -68,6 +71,13 @@ install_cargo_program() { # NAME VERSION
 }
 install_cargo_deny() { install_cargo_program cargo-deny 0.20.2; }
 install_cargo_fuzz() { install_cargo_program cargo-fuzz 0.13.2; }
+
+# A Python that can run tests/interop/sealwire_peer; its path in $peer_python.
+peer_python=$PWD/target/ci/peer-venv/bin/python
+make_peer_python() {
+    [ -x "$peer_python" ] || python3 -m venv target/ci/peer-venv
+    "$peer_python" -m pip install -q --disable-pip-version-check -r tests/interop/requirements.txt
+}
 
 report() {
     printf '\nSteps and their times:\n'

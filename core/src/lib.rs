@@ -19,7 +19,8 @@
 //! * `exchange`: one request and its response, with limits, padding, replay protection and plaintext in secure memory.
 //! * `session`: what every client would otherwise write again.
 //!
-//! The wire is specified in `docs/protocol.md`; code cites its sections.
+//! The wire is specified in `docs/protocol.md`; code cites its sections. A whole runtime around a session is in
+//! `examples/poll_loop`, explained in `docs/embedding.md`.
 //!
 //! # Features
 //!

@@ -5,7 +5,7 @@
 //! `run` takes its choices from a byte slice, so a fuzzer can drive it as well as a generator.
 #![cfg(feature = "std")]
 
-use sealwire_memlock::{Backend, Policy, SecureBytes, SecureMemory};
+use sealwire_memlock::{Policy, SecureBytes, SecureMemory};
 use std::iter;
 
 /// A buffer and what should be in it.
@@ -129,6 +129,7 @@ fn random_operations_agree_with_the_model() {
 #[test]
 #[cfg(not(target_family = "wasm"))]
 fn random_operations_from_several_threads_agree_with_the_model() {
+    use sealwire_memlock::Backend;
     std::thread::scope(|scope| {
         for seed in 0..4 {
             scope.spawn(move || {

@@ -61,3 +61,21 @@ fn a_chat_in_every_suite_and_padding() {
         }
     }
 }
+
+/// FRAME-4: a client that has little memory sends frames of the smallest size that every gateway takes.
+#[test]
+fn a_client_of_small_frames_sends_no_larger_ones() {
+    let mut world = World::new(2);
+    let body = vec![b'x'; 10_000];
+    let request = world.request(&body);
+    let options = ClientOptions {
+        request_frame: 1024,
+        ..ClientOptions::default()
+    };
+    let mut client = world.client(Suite::P256, request, options);
+    let wire = drain_client(&mut client);
+    let sealed = &sizes(&wire)[1..];
+    assert!(sealed.iter().all(|(_, size)| *size <= 1024), "{sealed:?}");
+    let (_, received) = world.deliver(&wire);
+    assert_eq!(received.body().expose(), body);
+}

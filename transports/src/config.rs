@@ -8,7 +8,7 @@ use core::time::Duration;
 use sealwire_core::Suite;
 use sealwire_core::exchange::ClientOptions;
 use sealwire_core::head::Tier;
-use sealwire_core::keys::{KeySet, Pin};
+use sealwire_core::keys::{KeySet, Pin, SignedRecord};
 use sealwire_core::padding::Padding;
 use sealwire_core::session::{RetryPolicy, SessionConfig, Timeouts, Trust};
 use sealwire_memlock::{MemoryError, Policy, SecureBytes, SecureMemory};
@@ -17,8 +17,8 @@ use sealwire_memlock::{MemoryError, Policy, SecureBytes, SecureMemory};
 use crate::address::Address;
 use crate::error::Error;
 
-/// Judges a gateway's identity by its key set: true if it is trusted.
-pub(crate) type Verifier = Box<dyn Fn(&KeySet) -> bool + Send + Sync>;
+/// Judges a gateway by its key set, and the record that would be used: true if it is trusted.
+pub(crate) type Verifier = Box<dyn Fn(&KeySet, &SignedRecord) -> bool + Send + Sync>;
 
 /// Sets up a client. `T` is what only one adapter knows.
 ///
@@ -103,10 +103,21 @@ impl<T> ClientBuilder<T> {
         self
     }
 
-    /// Trusts gateways that `verifier` says yes to: by attestation evidence, or by what was remembered from first use.
+    /// Trusts gateways that `verifier` says yes to, such as by what was remembered from first use.
     /// It is called whenever the client meets an identity it does not know.
     pub fn verifier(mut self, verifier: impl Fn(&KeySet) -> bool + Send + Sync + 'static) -> Self {
         self.trust = Some(Trust::Ask);
+        self.verifier = Some(Box::new(move |set, _| verifier(set)));
+        self
+    }
+
+    /// Trusts keys that `verifier` says yes to, by their attestation evidence. It is called for each record before it is first
+    /// used, also of an identity that it has met: the evidence must commit to [`SignedRecord::hash`] (spec section 5.4).
+    pub fn evidence_verifier(
+        mut self,
+        verifier: impl Fn(&KeySet, &SignedRecord) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.trust = Some(Trust::AskEachKey);
         self.verifier = Some(Box::new(verifier));
         self
     }

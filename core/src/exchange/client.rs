@@ -28,6 +28,9 @@ pub struct ClientOptions {
     pub response: Limits,
     /// The largest request body, in bytes; the gateway's own limit holds beside it.
     pub max_request: u64,
+    /// The largest frame sent, in bytes on the wire, at least 1024; the gateway's own limit holds beside it. Two frames of this size are
+    /// the most memory that a request takes beside its body.
+    pub request_frame: usize,
     /// The padding of the request.
     pub padding: Padding,
     /// What to ask of the response's padding; `None` leaves it to the gateway.
@@ -41,6 +44,7 @@ impl Default for ClientOptions {
         Self {
             response: Limits::RESPONSE,
             max_request: Limits::REQUEST.content,
+            request_frame: Limits::REQUEST.frame,
             padding: Padding::Padme,
             response_padding: None,
             one_exchange: true,
@@ -521,8 +525,7 @@ impl<A: RecordAead> Prepared<A> {
         queue.push(&header.to_bytes());
         queue.push(enc);
 
-        let max_frame = (key.max_frame as usize)
-            .min(options.response.frame.max(crate::frame::DEFAULT_MAX_FRAME));
+        let max_frame = options.request_frame.min(key.max_frame as usize);
         let mut outgoing =
             Outgoing::new(Sealer::new(keys), memory, options.padding, max_frame, queue)?;
         outgoing.head(|out| {

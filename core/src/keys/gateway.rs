@@ -243,6 +243,11 @@ impl KeyRing {
         self
     }
 
+    /// What its records promise to accept.
+    pub const fn limits(&self) -> RecordLimits {
+        self.limits
+    }
+
     /// The identity.
     pub const fn identity(&self) -> &Identity {
         &self.identity

@@ -62,7 +62,7 @@ fn which_suites_are_offered_can_be_chosen() {
     let mut args = chat(&serve.url, &serve.pin);
     args.extend(["--post-quantum", "hello?"]);
     // Nothing falls back.
-    run(args).expect(3, &["no valid record of the suite"]);
+    run(args).expect(3, &["no key of the suite"]);
     let serve = Serve::with(&upstream.url, &["--suite", "post-quantum"]);
     let mut args = chat(&serve.url, &serve.pin);
     args.extend(["--post-quantum", "hello?"]);

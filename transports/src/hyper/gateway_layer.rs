@@ -40,10 +40,11 @@ use crate::server::{GatewayConfig, Reply, ReplyBody, Shared};
 ///   extensions is the tier that was given. Status 1xx cannot be sent.
 /// - **An error of the router, a panic, or a body that breaks off** ends the exchange with a sealed error.
 /// - **Plaintext is refused.** With [`allow_plaintext`](Self::allow_plaintext), requests that are none of the protocol's pass through
-///   as they are. For a health check it is better to give the router in front a route of its own.
+///   as they are. For a health check it is better to put a router of its own in front, with this service as its
+///   `fallback_service`.
 ///
 /// ```no_run
-/// use axum::{Json, Router, ServiceExt, routing::post};
+/// use axum::{Router, routing::post};
 /// use sealwire::core::{Suite, keys::{Identity, KeyRing}};
 /// use sealwire::hyper::GatewayLayer;
 /// use sealwire::memlock::{Policy, SecureMemory};
@@ -57,9 +58,9 @@ use crate::server::{GatewayConfig, Reply, ReplyBody, Shared};
 /// let gateway = GatewayLayer::new(GatewayConfig::new(memory), keys)?;
 ///
 /// let router = Router::new().route("/v1/echo", post(async |body: bytes::Bytes| body));
-/// let app = gateway.layer(router);
+/// let app = Router::new().fallback_service(gateway.layer(router));
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8443").await?;
-/// axum::serve(listener, ServiceExt::<axum::extract::Request>::into_make_service(app)).await?;
+/// axum::serve(listener, app).await?;
 /// # Ok(())
 /// # }
 /// ```

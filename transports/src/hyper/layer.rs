@@ -40,8 +40,8 @@ use crate::error::Error;
 ///   extensions, and a body that streams what was opened from secure memory. A status that is no success is a response, not an error.
 /// - **Errors**, of the service and of the body, are [`Error`]s. A body that ends without one was whole.
 ///
-/// Retries, keys and timeouts are the client's, as ever. The timeout for a connection is met when the service beneath asks for the
-/// request's body.
+/// Retries, keys and timeouts are the client's, as ever; the service beneath adds none, and follows no redirects (HTTP-4): reqwest does
+/// unless it is told otherwise. The timeout for a connection is met when the service beneath asks for the request's body.
 ///
 /// ```no_run
 /// use bytes::Bytes;

@@ -16,7 +16,7 @@ use sealwire_core::head::{
 };
 use sealwire_core::keys::{KeyRing, KeySet};
 use sealwire_core::padding::Padding;
-use sealwire_core::replay::ReplayStore;
+use sealwire_core::replay::{Admission, ReplayStore};
 use sealwire_core::{Error as CoreError, ErrorCode, UnixTime};
 use sealwire_memlock::SecureMemory;
 
@@ -48,6 +48,21 @@ pub(crate) struct Shared<H> {
     runs: Runs,
 }
 
+/// The store, locked for each question and no longer: opening requests waits for nobody.
+struct Locked<'a>(&'a Mutex<Box<dyn ReplayStore + Send>>);
+
+impl ReplayStore for Locked<'_> {
+    fn admit(
+        &mut self,
+        hash: &[u8; 32],
+        sent: UnixTime,
+        expires: UnixTime,
+        now: UnixTime,
+    ) -> Admission {
+        lock(self.0).admit(hash, sent, expires, now)
+    }
+}
+
 impl<H: Handler> Shared<H> {
     /// Runs the handler, however that ends.
     #[cfg(feature = "_lines")]
@@ -69,6 +84,14 @@ impl<H: Handler> Shared<H> {
 
 impl<H> Shared<H> {
     pub(crate) fn new(config: GatewayConfig, keys: KeyRing, handler: H) -> Result<Self, Error> {
+        let (promised, accepted) = (keys.limits(), config.options.request);
+        if accepted.frame < promised.max_frame as usize
+            || accepted.content < promised.max_request.into()
+        {
+            return Err(Error::config(
+                "the gateway would refuse what its key records promise: raise the limits of requests, or lower the records'",
+            ));
+        }
         let this = Self {
             handler,
             memory: config.memory,
@@ -139,13 +162,12 @@ impl<H> Shared<H> {
         input: &[u8],
     ) -> (usize, Option<ServerEvent>) {
         let keys = self.keys();
-        let mut replay = lock(&self.replay);
         let consumed = exchange.handle_input(
             input,
             &mut ServerContext {
                 now: unix_now(),
                 keys: &*keys,
-                replay: replay.as_mut(),
+                replay: &mut Locked(&self.replay),
             },
         );
         (consumed, exchange.poll_event())

@@ -74,6 +74,38 @@ async fn the_verifier_is_asked_once_for_an_identity() {
     );
 }
 
+/// TRUST-4: the gateway's records have no evidence, and its next one is another record.
+#[tokio::test]
+async fn each_key_is_judged_by_its_evidence() {
+    let server = server().await;
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let records = seen.clone();
+    let builder = server.builder().evidence_verifier(move |set, record| {
+        assert!(set.records().contains(record));
+        records.lock().expect("no panic").push(record.hash());
+        record.evidence.is_none()
+    });
+    let client = builder.build().expect("configured");
+    for _ in 0..2 {
+        client.create(&chat()).await.expect("trusted");
+        client.create(&chat()).await.expect("a key that is known");
+        server.restart();
+    }
+    let seen = seen.lock().expect("no panic").clone();
+    assert!(seen.len() == 2 && seen[0] != seen[1], "{seen:?}");
+
+    let strict = server
+        .builder()
+        .evidence_verifier(|_, record| record.evidence.is_some());
+    let error = strict
+        .build()
+        .expect("configured")
+        .create(&chat())
+        .await
+        .expect_err("no evidence");
+    assert_eq!(error.kind(), ErrorKind::Security);
+}
+
 #[tokio::test]
 async fn keys_that_changed_are_fetched_again() {
     let server = server().await;

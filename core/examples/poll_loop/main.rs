@@ -1,0 +1,260 @@
+//! A runtime of one's own: one thread, one non-blocking socket, `poll(2)`, and a `ClientSession` in the middle.
+//!
+//! The socket carries the raw stream (spec section 13). The gateway at its other end is in `gateway.rs`.
+
+mod gateway;
+
+use std::error::Error;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use getrandom::SysRng;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use sealwire_core::exchange::Request;
+use sealwire_core::frame::{FrameHeader, FrameType, HEADER_LEN, VERSION};
+use sealwire_core::keys::KeySet;
+use sealwire_core::session::{
+    ClientSession, Failure, GatewayState, SessionConfig, SessionEvent, Step, Trust,
+};
+use sealwire_core::{Malformed, Now, UnixTime};
+use sealwire_memlock::{Policy, SecureMemory};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let (address, pin) = gateway::start()?;
+
+    // What the protocol is handed: memory for secrets, a request, trust, limits; time and randomness come with each call.
+    let memory = SecureMemory::new(Policy::BestEffort);
+    let body = br#"{"model":"echo","messages":[{"role":"user","content":"how is bed 4?"}]}"#;
+    let mut request = Request::new("POST", "/v1/chat/completions", memory.copy_from(body)?);
+    request.authorization = Some(memory.copy_from(b"Bearer sk-example")?);
+    let mut config = SessionConfig::new(Trust::Pin(pin));
+    config.options.one_exchange = false; // the stream outlives the exchange
+    config.options.response.content = 1 << 20; // no answer here is larger than a MiB
+    let runtime = Runtime {
+        address,
+        started: Instant::now(),
+    };
+    let session = ClientSession::new(
+        &memory,
+        config,
+        GatewayState::default(),
+        request,
+        runtime.now(),
+    );
+
+    let mut answer = memory.with_capacity(0)?;
+    let gateway = runtime.run(session, |piece| {
+        answer
+            .try_extend_from_slice(piece)
+            .map_err(io::Error::other)
+    })?;
+    assert_eq!(
+        answer.expose(),
+        body,
+        "this gateway repeats what it is sent"
+    );
+    println!("{} bytes from the gateway {pin}", answer.len());
+    assert_eq!(gateway.pin(), Some(pin)); // hand it to the next session, which then need not fetch keys
+    Ok(())
+}
+
+struct Runtime {
+    address: SocketAddr,
+    started: Instant,
+}
+
+impl Runtime {
+    /// Does what the session asks for, until the answer is whole, or there will be none.
+    fn run(
+        &self,
+        mut session: ClientSession,
+        mut show: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<GatewayState, Box<dyn Error>> {
+        let mut line = None;
+        loop {
+            let step = session.step(self.now(), &mut SysRng)?;
+            let done = match step {
+                Step::Done => return Ok(session.gateway().clone()),
+                Step::Wait(until) => {
+                    // Another loop would do other work until then.
+                    std::thread::sleep(until.saturating_sub(self.now().monotonic));
+                    continue;
+                }
+                Step::Judge => {
+                    session.judge(self.now(), false); // only with `Trust::Ask`: show the pin, and ask
+                    continue;
+                }
+                Step::FetchKeys => self
+                    .connected(&mut line)
+                    .and_then(|line| self.fetch_keys(&mut session, line)),
+                Step::Send => self
+                    .connected(&mut line)
+                    .and_then(|line| self.send(&mut session, line, &mut show)),
+                other => {
+                    return Err(format!("a step that this loop does not know: {other:?}").into());
+                }
+            };
+            // A connection that failed, or whose exchange did not end, is of no more use; the session decides what then.
+            match done {
+                Ok(true) => {}
+                Ok(false) => line = None,
+                Err(error) => {
+                    line = None;
+                    let failure = match error.kind() {
+                        ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable => {
+                            Failure::Connect
+                        }
+                        _ => Failure::Reset,
+                    };
+                    session.handle_failure(self.now(), failure, &mut SysRng);
+                }
+            }
+        }
+    }
+
+    /// The connection, made if there is none. (A loop that must not wait here connects without blocking, too.)
+    fn connected<'a>(&self, line: &'a mut Option<TcpStream>) -> io::Result<&'a mut TcpStream> {
+        if line.is_none() {
+            let stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(10))?;
+            stream.set_nonblocking(true)?;
+            *line = Some(stream);
+        }
+        line.as_mut().ok_or(ErrorKind::NotConnected.into())
+    }
+
+    /// Asks for the key set and gives it to the session. Whether the connection is still good.
+    fn fetch_keys(&self, session: &mut ClientSession, line: &mut TcpStream) -> io::Result<bool> {
+        let mut ask = &[FrameType::KeysRequest as u8, 0, 0, 1, VERSION][..];
+        let mut frame = Vec::new();
+        while self.ready(session, line, !ask.is_empty())? {
+            if let Some(count) = tried(line.write(ask))? {
+                ask = &ask[count..];
+            }
+            let mut bytes = [0; 4096];
+            let Some(count) = tried(line.read(&mut bytes))? else {
+                continue;
+            };
+            if count == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            frame.extend_from_slice(&bytes[..count]);
+            let Some(header) = frame.first_chunk::<HEADER_LEN>() else {
+                continue;
+            };
+            // A header bounds what follows: KEYS is at most 64 KiB (FRAME-5).
+            let set = match FrameHeader::parse(*header) {
+                Ok(header) if header.kind() != FrameType::Keys => Err(Malformed::Order),
+                Ok(header) if frame.len() < header.size() => continue,
+                Ok(_) => KeySet::parse(&frame[HEADER_LEN..]),
+                Err(error) => Err(error),
+            };
+            match set {
+                Ok(set) => session.handle_key_set(self.now(), set),
+                Err(error) => session.handle_key_error(error),
+            }
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Sends the request and reads the answer. Whether the connection is good for another exchange.
+    fn send(
+        &self,
+        session: &mut ClientSession,
+        line: &mut TcpStream,
+        show: &mut impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<bool> {
+        session.handle_connected(self.now());
+        let mut out = [0; 4096];
+        let (mut start, mut end) = (0, 0); // what of `out` is still to be written
+        loop {
+            if start == end {
+                (start, end) = (
+                    0,
+                    session.poll_transmit(&mut out).map_err(io::Error::other)?,
+                );
+            }
+            if !self.ready(session, line, start < end)? {
+                return Ok(false);
+            }
+            if let Some(count) = tried(line.write(&out[start..end]))? {
+                start += count;
+            }
+            let mut bytes = [0; 4096];
+            let mut rest = match tried(line.read(&mut bytes))? {
+                None => continue,
+                Some(0) => {
+                    session.handle_eof(self.now(), &mut SysRng);
+                    return Ok(false);
+                }
+                Some(count) => &bytes[..count],
+            };
+            while session.is_sending() && !rest.is_empty() {
+                let taken = session.handle_input(self.now(), rest, &mut SysRng);
+                rest = &rest[taken..];
+                match session.poll_event(self.now(), &mut SysRng) {
+                    // An upstream's own refusal is an answer, too: its status is here, its body follows.
+                    Some(SessionEvent::Head(head)) => println!("status {}", head.status),
+                    // Plaintext, verified, borrowed from secure memory: gone with the next call.
+                    Some(SessionEvent::Data(piece)) => show(piece)?,
+                    // Only now is what was shown an answer. The stream goes on; the session need not.
+                    Some(SessionEvent::Complete(_)) => {
+                        session.handle_eof(self.now(), &mut SysRng);
+                        return Ok(true);
+                    }
+                    _ => {}
+                }
+            }
+            if !session.is_sending() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Sleeps until the socket has something, or room for something if we are `writing`; false when the session's time is over.
+    fn ready(
+        &self,
+        session: &mut ClientSession,
+        line: &TcpStream,
+        writing: bool,
+    ) -> io::Result<bool> {
+        let left = session
+            .poll_timeout()
+            .map(|due| due.saturating_sub(self.now().monotonic))
+            .and_then(|left| Timespec::try_from(left).ok());
+        let room = if writing {
+            PollFlags::OUT
+        } else {
+            PollFlags::empty()
+        };
+        poll(
+            &mut [PollFd::new(line, PollFlags::IN | room)],
+            left.as_ref(),
+        )?;
+        session.handle_timeout(self.now());
+        Ok(session.poll_timeout().is_some())
+    }
+
+    /// The two clocks. A device without a calendar says `UnixTime::UNKNOWN`, and the session learns the gateway's.
+    fn now(&self) -> Now {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH);
+        Now {
+            monotonic: self.started.elapsed(),
+            unix: unix.map_or(UnixTime::UNKNOWN, |since| {
+                UnixTime::from_millis(since.as_millis() as u64)
+            }),
+        }
+    }
+}
+
+/// None if the socket was not ready after all.
+fn tried(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Ok(count) => Ok(Some(count)),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

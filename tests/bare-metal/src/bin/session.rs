@@ -1,0 +1,134 @@
+//! The session level on a heap: fetches keys, judges the pin, seals, learns the gateway's clock, seals again, reads the answer.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use core::time::Duration;
+
+use cortex_m_rt::entry;
+use cortex_m_semihosting::hprintln;
+use sealwire_bare_metal::{
+    BODY, BUFFER, Entropy, Line, MAX_FRAME, SUITE, clock, expected_pin, finish, repeats_prompt,
+    start_heap,
+};
+use sealwire_core::exchange::{Limits, Request};
+use sealwire_core::frame::{FrameType, VERSION};
+use sealwire_core::keys::KeySet;
+use sealwire_core::session::{
+    ClientSession, GatewayState, SessionConfig, SessionEvent, Step, Trust,
+};
+use sealwire_core::{Malformed, Now, UnixTime};
+use sealwire_memlock::{Policy, SecureMemory};
+
+#[entry]
+fn main() -> ! {
+    start_heap();
+    let attempts = exchange();
+    hprintln!(
+        "session, {}: complete, sealed {} times",
+        SUITE.name(),
+        attempts
+    );
+    finish()
+}
+
+/// One chat; returns how often it was sealed.
+fn exchange() -> u32 {
+    let mut line = Line::open();
+    let mut entropy = Entropy::new();
+    let mut buffer = [0; BUFFER];
+
+    let memory = SecureMemory::new(Policy::BestEffort); // wiped; there is nothing to lock against
+    let mut config = SessionConfig::new(Trust::Pin(expected_pin()));
+    config.suite = SUITE;
+    config.options.one_exchange = false; // a raw stream: the line outlives the exchange
+    config.options.response = Limits {
+        frame: MAX_FRAME,
+        content: 16 * 1024,
+        wire: 32 * 1024,
+    };
+    config.options.request_frame = MAX_FRAME;
+    config.timeouts.first_byte = Duration::from_secs(5);
+    config.timeouts.idle = Duration::from_secs(5);
+    let body = memory.copy_from(BODY.as_bytes()).expect("memory");
+    let request = Request::new("POST", "/v1/chat/completions", body);
+    let mut session = ClientSession::new(&memory, config, GatewayState::default(), request, now());
+
+    let mut attempts = 0;
+    let mut repeated = false;
+    loop {
+        match session.step(now(), &mut entropy).expect("an answer") {
+            Step::FetchKeys => {
+                line.send(&[FrameType::KeysRequest as u8, 0, 0, 1, VERSION]);
+                match receive(&mut line, &mut buffer, &mut session) {
+                    Some([kind, _, _, _, set @ ..]) if *kind == FrameType::Keys as u8 => {
+                        match KeySet::parse(set) {
+                            Ok(set) => session.handle_key_set(now(), set),
+                            Err(error) => session.handle_key_error(error),
+                        }
+                    }
+                    Some(_) => session.handle_key_error(Malformed::Order),
+                    None => {}
+                }
+            }
+            Step::Send => {
+                attempts += 1;
+                send(&mut line, &mut session);
+                session.handle_connected(now());
+                while session.is_sending() {
+                    let Some(frame) = receive(&mut line, &mut buffer, &mut session) else {
+                        continue;
+                    };
+                    session.handle_input(now(), frame, &mut entropy);
+                    match session.poll_event(now(), &mut entropy) {
+                        Some(SessionEvent::Head(head)) => assert_eq!(head.status, 200),
+                        Some(SessionEvent::Data(data)) => repeated |= repeats_prompt(data),
+                        Some(SessionEvent::Complete(_)) => {
+                            session.handle_eof(now(), &mut entropy);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            Step::Wait(until) => while clock() < until {},
+            Step::Done => break,
+            Step::Judge => unreachable!("there is a pin"),
+            _ => unreachable!("no other step in this version"),
+        }
+    }
+    assert!(repeated, "the answer is another one");
+    attempts
+}
+
+/// Sends what the session has to say.
+fn send(line: &mut Line, session: &mut ClientSession) {
+    let mut bytes = [0; 256];
+    while let count @ 1.. = session.poll_transmit(&mut bytes).expect("memory") {
+        line.send(&bytes[..count]);
+    }
+}
+
+/// The next frame, or none when the session's time is over.
+fn receive<'a>(
+    line: &mut Line,
+    buffer: &'a mut [u8; BUFFER],
+    session: &mut ClientSession,
+) -> Option<&'a mut [u8]> {
+    let due = session.poll_timeout().unwrap_or_else(clock);
+    match line.receive(buffer, due) {
+        Ok(frame) => Some(frame),
+        Err(_) => {
+            session.handle_timeout(now());
+            None
+        }
+    }
+}
+
+/// A device that has a timer, and no calendar: the session learns the gateway's (REPLAY-5).
+fn now() -> Now {
+    Now {
+        monotonic: clock(),
+        unix: UnixTime::UNKNOWN,
+    }
+}
