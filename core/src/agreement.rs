@@ -38,12 +38,12 @@ use hpke::aead::ExportOnlyAead;
 use hpke::kdf::HkdfSha256;
 use hpke::rand_core::{CryptoRng, TryCryptoRng, TryRng};
 use hpke::{Deserializable, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender_with_rng};
-use sealwire_memlock::scrub_stack;
 use zeroize::Zeroize;
 
 use crate::error::{Environment, Error, Malformed, Misuse, RejectCode};
 use crate::record::OpenHeader;
 use crate::schedule::{KEY_BLOCK_LEN, parts_mut};
+use crate::stack;
 use crate::suite::Suite;
 use crate::time::UnixTime;
 
@@ -167,7 +167,7 @@ pub fn encapsulate<K: Kem>(
     if enc.len() != needed || K::EncappedKey::size() != needed {
         return Err(Misuse::OutputTooSmall { needed }.into());
     }
-    let result = scrub_stack(|| {
+    let result = stack::agreement(header.suite(), || {
         let public_key = K::PublicKey::from_bytes(public_key).map_err(|_| Malformed::PublicKey)?;
         let mut rng = SeedRng {
             seed: &*seed,
@@ -203,7 +203,7 @@ pub fn decapsulate<K: Kem>(
     secrets: &mut [u8; KEY_BLOCK_LEN],
 ) -> Result<(), Error> {
     check_suite::<K>(header)?;
-    scrub_stack(|| {
+    stack::agreement(header.suite(), || {
         let private_key = K::PrivateKey::from_bytes(private_key)
             .map_err(|_| Misuse::State("not a private key of the suite"))?;
         let enc = K::EncappedKey::from_bytes(enc).map_err(|_| Malformed::PublicKey)?;
@@ -239,7 +239,7 @@ pub(crate) fn derive_key_pair(
         sk.write_exact(private_key);
         pk.write_exact(public_key);
     }
-    scrub_stack(|| match suite {
+    stack::agreement(suite, || match suite {
         Suite::P256 => derive::<hpke::kem::DhP256HkdfSha256>(ikm, private_key, public_key),
         #[cfg(feature = "post-quantum")]
         Suite::MlKem768P256 => derive::<hpke::kem::MlKem768P256>(ikm, private_key, public_key),

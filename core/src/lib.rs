@@ -52,6 +52,7 @@ pub mod replay;
 mod schedule;
 #[cfg(feature = "alloc")]
 pub mod session;
+mod stack;
 mod state;
 mod suite;
 mod time;

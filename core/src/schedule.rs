@@ -1,9 +1,10 @@
 //! The key schedule (spec section 4.2): one block of secrets per exchange, in memory that the caller owns.
 
 use hkdf::Hkdf;
-use sealwire_memlock::scrub_stack;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
+
+use crate::stack;
 
 const RESPONSE_KEY: &[u8] = b"sealwire/1 response key";
 const RESPONSE_NONCE: &[u8] = b"sealwire/1 response nonce";
@@ -75,7 +76,7 @@ impl<S: KeyStore> KeyBlock<S> {
     /// the salt gives the same PRK, without room for the longest `enc`.
     pub(crate) fn start_response(&mut self, enc_digest: Sha256, response_nonce: &[u8; 32]) {
         let salt = enc_digest.chain_update(response_nonce).finalize();
-        scrub_stack(|| {
+        stack::record(|| {
             let (key, nonce, secret) = parts_mut(self.secrets_mut());
             let hkdf = Hkdf::<Sha256>::new(Some(&salt), secret);
             hkdf.expand(RESPONSE_KEY, key)

@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use sealwire_core::exchange::{ClientEvent, ClientOptions, Limits};
 use sealwire_core::{ClientState, Error, PeerError};
-use sealwire_fuzz::{World, pieces};
+use sealwire_fuzz::{World, pieces, quotes_nothing};
 
 /// What came out, up to the first error.
 #[derive(Debug, Default, PartialEq)]
@@ -53,6 +53,7 @@ fn run<'a>(world: &World, set: Setting, chunks: impl Iterator<Item = &'a [u8]>) 
                     let again = client.handle_input(rest);
                     assert_eq!(again, Err(Error::Peer(PeerError::Poisoned)));
                     assert_eq!(client.handle_eof(), Err(PeerError::Poisoned));
+                    quotes_nothing(&error);
                     seen.error = Some(error);
                     return seen;
                 }

@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use sealwire_core::chat::json::{Json, JsonStr, to_secure, unescape_in_place, unescape_into};
 use sealwire_core::chat::{ChatError, JsonFault};
-use sealwire_fuzz::World;
+use sealwire_fuzz::{World, quotes_nothing};
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
@@ -59,6 +59,9 @@ fn check_document(world: &World, text: &str) {
     let ours = Json::parse(text);
     // It checks the grammar and nothing else.
     let grammar = serde_json::from_str::<&RawValue>(text);
+    if let Err(error) = &ours {
+        quotes_nothing(error);
+    }
     let json = match ours {
         Ok(json) => json,
         Err(ChatError::Json { fault, offset }) => {

@@ -144,7 +144,8 @@ fuzz_target!(|plan: Plan| {
             assert_eq!(taken, piece.len(), "the queue was emptied before");
             let count = server.poll_transmit(&mut wire);
             out.extend_from_slice(&wire[..count]);
-            (pieces.push(taken), total += taken);
+            pieces.push(taken);
+            total += taken;
         }
         let last = match plan.fails {
             true => {

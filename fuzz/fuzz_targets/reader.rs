@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use sealwire_core::chat::json::JsonStr;
 use sealwire_core::chat::{ChatChunk, ChatCompletion, ChatError, ChatEvent, ChatReader, Usage};
 use sealwire_core::head::ResponseHead;
-use sealwire_fuzz::{StreamEnd, World, pieces, read_whole_stream};
+use sealwire_fuzz::{StreamEnd, World, pieces, quotes_nothing, read_whole_stream};
 
 /// An event in words, to be compared.
 fn words(event: ChatEvent<'_>) -> String {
@@ -169,6 +169,9 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
             (vec![found[0].clone()], true)
         };
         assert_eq!(end.is_ok(), is_answer, "{end:?}");
+        if let Err(error) = &end {
+            quotes_nothing(error);
+        }
         match is_answer {
             true => assert_eq!(found.pop().as_deref(), Some("done")),
             false => assert!(reader.handle_input(b"x").is_err() && reader.poll_event().is_none()),

@@ -6,8 +6,9 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use sealwire_core::chat::json::Json;
 use sealwire_core::chat::{
-    ChatError, ChatRequest, ContentPart, Function, Message, ResponseFormat, Tool, ToolCall,
-    ToolChoice,
+    AudioOutput, ChatError, ChatRequest, ContentPart, Function, FunctionChoice, Message,
+    Prediction, ResponseFormat, StreamOptions, Tool, ToolCall, ToolChoice, UserLocation,
+    WebSearchOptions,
 };
 use sealwire_fuzz::World;
 use serde_json::Value;
@@ -34,7 +35,95 @@ struct Plan<'a> {
     tool: Option<(&'a str, &'a str)>,
     stream: Option<bool>,
     json_object: bool,
+    options: Option<Options<'a>>,
     extra: Vec<(&'a str, &'a str)>,
+}
+
+/// Those that are rarer.
+#[derive(Arbitrary, Debug)]
+struct Options<'a> {
+    text: &'a str,
+    number: u32,
+    real: f64,
+    flag: bool,
+    json: &'a str,
+}
+
+/// Sets every option that there is.
+fn with_options<'a>(request: ChatRequest<'a>, options: &Options<'a>) -> ChatRequest<'a> {
+    let Options {
+        text,
+        number,
+        real,
+        flag,
+        json,
+    } = *options;
+    let json = Json::parse(json).unwrap_or(Json::parse("{}").expect("JSON"));
+    let place = UserLocation {
+        country: Some(text),
+        city: Some(text),
+        ..UserLocation::default()
+    };
+    let search = WebSearchOptions::new()
+        .search_context_size(text)
+        .user_location(place);
+    let stream = StreamOptions::new().include_usage(flag);
+    request
+        .stream_options(stream.include_obfuscation(flag))
+        .top_p(real)
+        .n(number)
+        .max_tokens(number)
+        .max_completion_tokens(number)
+        .presence_penalty(real)
+        .frequency_penalty(real)
+        .logprobs(flag)
+        .top_logprobs(number)
+        .parallel_tool_calls(flag)
+        .function(Function::new(text).parameters(json).strict(flag))
+        .function_call(FunctionChoice::Function(text))
+        .response_format(ResponseFormat::json_schema(text, json))
+        .tool(Tool::custom(text, Some(text)))
+        .tool_choice(ToolChoice::AllowedTools {
+            mode: text,
+            tools: json,
+        })
+        .reasoning_effort(text)
+        .verbosity(text)
+        .audio(AudioOutput::new(text, text))
+        .prediction(Prediction::new(text))
+        .web_search_options(search)
+        .store(flag)
+        .service_tier(text)
+        .user(text)
+        .safety_identifier(text)
+        .prompt_cache_key(text)
+        .prompt_cache_retention(text)
+        .message(Message::user(vec![
+            ContentPart::input_audio(text, text),
+            ContentPart::file_id(text),
+            ContentPart::file(text, text),
+        ]))
+}
+
+fn check_options(options: &Options<'_>, read: &Value) {
+    let Options {
+        text, number, flag, ..
+    } = *options;
+    for name in ["reasoning_effort", "verbosity", "service_tier", "user"] {
+        assert_eq!(read[name], text);
+    }
+    assert_eq!(read["stream_options"]["include_usage"], flag);
+    assert_eq!(read["n"], number);
+    assert_eq!(read["response_format"]["json_schema"]["name"], text);
+    assert_eq!(read["audio"]["voice"], text);
+    assert_eq!(read["prediction"]["content"], text);
+    let place = &read["web_search_options"]["user_location"];
+    assert_eq!(place["approximate"]["city"], text);
+    let parts = read["messages"].as_array().and_then(|all| all.last());
+    let parts = &parts.expect("the last message")["content"];
+    assert_eq!(parts[0]["input_audio"]["data"], text);
+    assert_eq!(parts[1]["file"]["file_id"], text);
+    assert_eq!(parts[2]["file"]["filename"], text);
 }
 
 fn message<'a>(said: &Said<'a>) -> Message<'a> {
@@ -122,6 +211,9 @@ fuzz_target!(|plan: Plan<'_>| {
         if plan.json_object {
             request = request.response_format(ResponseFormat::JsonObject);
         }
+        if let Some(options) = &plan.options {
+            request = with_options(request, options);
+        }
         let mut extra = Vec::new();
         for (name, text) in &plan.extra {
             if let Ok(json) = Json::parse(text) {
@@ -133,7 +225,8 @@ fuzz_target!(|plan: Plan<'_>| {
             Ok(body) => body,
             Err(ChatError::NotFinite) => {
                 let bias = plan.bias.iter().map(|(_, bias)| bias);
-                let mut numbers = bias.chain(&plan.temperature);
+                let rare = plan.options.as_ref().map(|options| &options.real);
+                let mut numbers = bias.chain(&plan.temperature).chain(rare);
                 assert!(numbers.any(|number| !number.is_finite()));
                 return;
             }
@@ -165,6 +258,9 @@ fuzz_target!(|plan: Plan<'_>| {
         assert_eq!(read["stream"].as_bool(), plan.stream);
         for (at, said) in plan.said.iter().enumerate() {
             check_message(said, &read["messages"][at]);
+        }
+        if let Some(options) = &plan.options {
+            check_options(options, &read);
         }
         if let Some((name, _)) = plan.tool {
             assert_eq!(read["tools"][0]["function"]["name"], name);

@@ -8,7 +8,7 @@ use sealwire_core::head::ResponseHead;
 use sealwire_core::padding::Padding;
 use sealwire_core::replay::MemoryReplayStore;
 use sealwire_core::{Error, ErrorCode, ServerState};
-use sealwire_fuzz::{AnyKey, CountingRng, NOW, NullAead, World, pieces};
+use sealwire_fuzz::{AnyKey, CountingRng, NOW, NullAead, World, pieces, quotes_nothing};
 
 /// What one exchange came to.
 #[derive(Debug, Default, PartialEq)]
@@ -48,6 +48,7 @@ impl<'a> Gateway<'a> {
         let options = ServerOptions {
             one_exchange: set.one_exchange,
             request,
+            ..ServerOptions::default()
         };
         let server = ServerExchange::with_aead(&world.memory, options, rng);
         Self {
@@ -77,6 +78,7 @@ impl<'a> Gateway<'a> {
             }
             ServerEvent::Refused(error) => {
                 // After a request only a CANCEL that is none can be refused.
+                quotes_nothing(&error);
                 assert!(self.outcome.refused.replace(error).is_none());
             }
             ServerEvent::Cancelled => {

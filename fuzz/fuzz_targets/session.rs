@@ -14,7 +14,9 @@ use sealwire_core::session::{
     ClientSession, Failure, GatewayState, SessionConfig, SessionEvent, Step, Trust,
 };
 use sealwire_core::{Malformed, Now, UnixTime};
-use sealwire_fuzz::{CountingRng, NOW, NullAead, NullAgreement, Wire, World, null_frame};
+use sealwire_fuzz::{
+    CountingRng, NOW, NullAead, NullAgreement, Wire, World, null_frame, quotes_nothing,
+};
 
 #[derive(Arbitrary, Debug)]
 enum Action<'a> {
@@ -205,7 +207,10 @@ fuzz_target!(|plan: Plan<'_>| {
                 Ok(Step::FetchKeys | Step::Judge) => assert!(!watch.head_shown),
                 Ok(Step::Done) => assert!(watch.complete, "done without a whole answer"),
                 Ok(_) => {}
-                Err(_) => watch.failed = true,
+                Err(error) => {
+                    quotes_nothing(error);
+                    watch.failed = true;
+                }
             }
             assert_eq!(step.is_err(), watch.failed, "a session that failed went on");
             let mut hands_over = |set: &KeySet| {

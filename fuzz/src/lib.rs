@@ -4,6 +4,7 @@
 //! `docs/fuzzing.md` says what each target reaches and asserts.
 #![forbid(unsafe_code)]
 
+mod errors;
 mod frames;
 mod null;
 mod pieces;
@@ -11,6 +12,7 @@ mod random;
 mod sse;
 mod world;
 
+pub use errors::quotes_nothing;
 pub use frames::{Wire, null_frame, sizes};
 pub use null::{AnyKey, NullAead, NullAgreement};
 pub use pieces::pieces;

@@ -3,14 +3,14 @@
 
 mod support;
 
-use std::{fs, os::unix::process::ExitStatusExt, process::Command, ptr};
+use std::{fs, os::unix::process::ExitStatusExt, ptr};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use sealwire_memlock::{
     Backend, Policy, Protection, SecureArray, SecureBox, SecureMemory, harden_process,
     memory_protection_info,
 };
-use support::{Paused, byte, count, fill, is_child, isolated, linux::fork, outcome, pause};
+use support::{Paused, byte, child, count, fill, is_child, isolated, linux::fork, outcome, pause};
 
 fn memory() -> SecureMemory {
     SecureMemory::new(Policy::Required)
@@ -295,9 +295,7 @@ fn a_core_dump_holds_no_secret() {
     }
     let place = std::env::temp_dir().join(format!("memlock-core-{}", std::process::id()));
     fs::create_dir_all(&place).expect("a directory can be made");
-    let status = Command::new(std::env::current_exe().expect("a test knows its own path"))
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
-        .env("MEMLOCK_TEST_CHILD", "1")
+    let status = child(name)
         .current_dir(&place)
         .status()
         .expect("the child starts");

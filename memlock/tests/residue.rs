@@ -6,7 +6,7 @@ mod support;
 
 use sealwire_memlock::{Policy, SecureBytes, SecureMemory, SecureString, scrub_stack};
 use std::{fmt::Write as _, hint::black_box, io::Write as _};
-use support::{PERIOD, Paused, byte, fill, is_child, linux::scan, pause};
+use support::{PERIOD, Paused, byte, count, fill, is_child, linux::scan, pause};
 
 const SECRETS: usize = 1000;
 
@@ -129,4 +129,57 @@ fn the_stack_is_scrubbed() {
     assert_eq!(scan(child.id(), 14), (0, 0), "after a return");
     assert_eq!(scan(child.id(), 15), (0, 0), "after a panic");
     child.finish();
+}
+
+/// What is in the vector registers.
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+fn vector_registers() -> [u8; 16 * 16] {
+    let mut all = [0; 16 * 16];
+    // SAFETY: stores 16 registers to an array that is as large.
+    unsafe {
+        std::arch::asm!(
+            "movdqu [{0}], xmm0", "movdqu [{0} + 16], xmm1", "movdqu [{0} + 32], xmm2",
+            "movdqu [{0} + 48], xmm3", "movdqu [{0} + 64], xmm4", "movdqu [{0} + 80], xmm5",
+            "movdqu [{0} + 96], xmm6", "movdqu [{0} + 112], xmm7", "movdqu [{0} + 128], xmm8",
+            "movdqu [{0} + 144], xmm9", "movdqu [{0} + 160], xmm10", "movdqu [{0} + 176], xmm11",
+            "movdqu [{0} + 192], xmm12", "movdqu [{0} + 208], xmm13", "movdqu [{0} + 224], xmm14",
+            "movdqu [{0} + 240], xmm15",
+            in(reg) all.as_mut_ptr(),
+            options(nostack, preserves_flags),
+        );
+    }
+    all
+}
+
+/// Leaves a secret in some of them, as a cipher does with its round keys.
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+fn load(secret: &[u8; PERIOD]) {
+    // SAFETY: loads two registers from an array that is as large; both are declared.
+    unsafe {
+        std::arch::asm!(
+            "movdqu xmm9, [{0}]", "movdqu xmm10, [{0} + 16]",
+            in(reg) secret.as_ptr(),
+            out("xmm9") _, out("xmm10") _,
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn vector_registers_are_cleared() {
+    let mut secret = [0; PERIOD];
+    fill(&mut secret, 17);
+    load(black_box(&secret));
+    let kept = vector_registers();
+    assert_eq!(
+        count(&kept, 17),
+        1,
+        "the control: nothing clears them by chance"
+    );
+    scrub_stack(|| load(black_box(&secret)));
+    let cleared = vector_registers();
+    assert_eq!(count(&cleared, 17), 0);
 }

@@ -1,7 +1,18 @@
-//! The test harness of the workspace: seeded randomness, both ends of an exchange in memory, simulated links.
+//! The test harness of the workspace.
 //!
-//! Nothing here reads a clock or draws real randomness, so that every failure can be repeated.
+//! [`pair`] and [`random`] hold both ends of an exchange in memory; nothing there reads a clock or draws real
+//! randomness, so that every failure can be repeated. [`adapters`] holds real clients, real gateways and what may stand
+//! between them, over real sockets on this machine.
 #![forbid(unsafe_code)]
 
+pub mod adapters;
+pub mod marker;
 pub mod pair;
 pub mod random;
+pub mod relay;
+#[cfg(target_os = "linux")]
+pub mod spy;
+#[cfg(target_os = "linux")]
+pub mod table;
+
+pub use rand_core;

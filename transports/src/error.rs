@@ -168,6 +168,12 @@ impl Error {
     /// What the caller can do about it.
     fn advice(&self) -> &'static str {
         match (self.0.kind, &self.0.what) {
+            (
+                _,
+                What::Session(SessionError::Exchange(CoreError::Environment(Environment::Memory(
+                    error,
+                )))),
+            ) => error.remedy(),
             (ErrorKind::Authentication, _) => "check the API key",
             (ErrorKind::Forbidden, What::Status) => "this API key may not do that",
             (ErrorKind::RateLimit, _) => "wait before the next request, or ask for a higher limit",

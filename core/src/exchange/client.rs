@@ -11,7 +11,7 @@ use super::outgoing::{Outgoing, Queue};
 use super::request::Request;
 use crate::agreement::{KeyAgreement, RustCrypto, SEED_LEN};
 use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
-use crate::frame::{FrameHeader, FrameType};
+use crate::frame::{FrameHeader, FrameType, MIN_MAX_FRAME};
 use crate::head::{EXCHANGE_ID_LEN, ResponseHead};
 use crate::keys::GatewayKey;
 use crate::padding::Padding;
@@ -537,7 +537,7 @@ impl<A: RecordAead> Prepared<A> {
                 out,
             )
         })?;
-        let incoming = Incoming::new(memory, options.response)?;
+        let incoming = Incoming::new(memory, options.response, MIN_MAX_FRAME)?;
         Ok(Self {
             outgoing,
             enc_digest: Sha256::new_with_prefix(enc),

@@ -1,6 +1,6 @@
 //! The receiving half of both ends: bytes to whole frames, limits before memory.
 
-use sealwire_memlock::{SecureBytes, SecureMemory};
+use sealwire_memlock::{Policy, SecureBytes, SecureMemory};
 
 use super::limits::Limits;
 use crate::error::{Error, Malformed, PeerError};
@@ -18,9 +18,14 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn new(memory: &SecureMemory, limits: Limits) -> Result<Self, Error> {
+    /// Where locked memory is required, `room` bytes of it are taken at once: without room for the first frame nothing is read.
+    pub(super) fn new(memory: &SecureMemory, limits: Limits, room: usize) -> Result<Self, Error> {
+        let room = match memory.policy() {
+            Policy::Required => room,
+            _ => 0,
+        };
         Ok(Self {
-            frame: memory.with_capacity(0)?,
+            frame: memory.with_capacity(room)?,
             header: None,
             limits,
             wire: 0,

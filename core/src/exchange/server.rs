@@ -13,7 +13,7 @@ use super::incoming::{Drain, Drained, Incoming};
 use super::outgoing::{Outgoing, Queue};
 use super::received::{ReceivedRequest, ServerContext, ServerEvent, ServerOptions};
 use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
-use crate::frame::{FrameHeader, FrameType, RESPONSE_NONCE_LEN, VERSION};
+use crate::frame::{FrameHeader, FrameType, HEADER_LEN, LONGEST_OPEN, RESPONSE_NONCE_LEN, VERSION};
 use crate::head::RequestHead;
 use crate::keys::KeySet;
 use crate::record::{OpenHeader, Opener};
@@ -50,10 +50,10 @@ pub struct ServerExchange<A = Aes256Gcm> {
 }
 
 impl ServerExchange {
-    /// Waits for an OPEN. The response nonce is drawn here.
+    /// Waits for an OPEN. The response nonce is drawn here; where locked memory is required, that of an OPEN is taken.
     ///
     /// # Errors
-    /// [`Environment`] if memory or randomness cannot be had.
+    /// [`Environment`] if memory or randomness cannot be had: then nothing of the request need be read.
     pub fn new<R: TryCryptoRng + ?Sized>(
         memory: &SecureMemory,
         options: ServerOptions,
@@ -84,7 +84,7 @@ impl<A: RecordAead> ServerExchange<A> {
             enc_digest: Sha256::new(),
             open_hash: [0; 32],
             opener: None,
-            incoming: Incoming::new(memory, options.request)?,
+            incoming: Incoming::new(memory, options.request, HEADER_LEN + LONGEST_OPEN)?,
             drain: Drain::default(),
             refusal: None,
             head: None,

@@ -6,7 +6,7 @@ use core::time::Duration;
 use p256::ecdsa::signature::hazmat::PrehashSigner;
 use p256::ecdsa::{Signature, SigningKey};
 use rand_core::TryCryptoRng;
-use sealwire_memlock::{SecureArray, SecureMemory, scrub_stack};
+use sealwire_memlock::{SecureArray, SecureMemory};
 use sha2::{Digest, Sha256};
 
 use super::pin::{IDENTITY_LEN, Pin};
@@ -17,6 +17,7 @@ use crate::error::{Environment, Error, Malformed, RejectCode};
 use crate::frame::DEFAULT_MAX_FRAME;
 use crate::record::OpenHeader;
 use crate::schedule::KEY_BLOCK_LEN;
+use crate::stack;
 use crate::suite::Suite;
 use crate::time::UnixTime;
 
@@ -78,7 +79,7 @@ impl Identity {
             .iter()
             .for_each(|part| hash.update(part));
         let digest = hash.finalize();
-        scrub_stack(|| {
+        stack::p256(|| {
             let key =
                 SigningKey::from_slice(self.scalar.expose()).map_err(|_| Malformed::PublicKey)?;
             let signature: Signature =
@@ -97,7 +98,7 @@ impl core::fmt::Debug for Identity {
 }
 
 fn public_of(scalar: &SecureArray<32>) -> Result<[u8; IDENTITY_LEN], Malformed> {
-    scrub_stack(|| {
+    stack::p256(|| {
         let key = SigningKey::from_slice(scalar.expose()).map_err(|_| Malformed::PublicKey)?;
         key.verifying_key()
             .to_sec1_point(false)

@@ -2,13 +2,13 @@
 
 use aead::{Key, Nonce};
 use core::marker::PhantomData;
-use sealwire_memlock::scrub_stack;
 
 use crate::error::{Malformed, Misuse, PeerError};
 use crate::frame::{
     CONTENT_LENGTH_LEN, FrameHeader, FrameType, HEADER_LEN, LARGEST_FRAME, SEALED_OVERHEAD, TAG_LEN,
 };
 use crate::schedule::{KeyBlock, KeyStore};
+use crate::stack;
 use crate::suite::RecordAead;
 
 /// The most frames of one direction (SEAL-6).
@@ -65,8 +65,8 @@ impl<A: RecordAead, S: KeyStore> Sealer<A, S> {
         let (plaintext, tag) = body.split_at_mut(needed - HEADER_LEN - TAG_LEN);
         plaintext[..CONTENT_LENGTH_LEN].copy_from_slice(&content_length.to_be_bytes());
         plaintext[CONTENT_LENGTH_LEN + content_len..].fill(0);
-        let nonce = nonce::<A>(self.keys.base_nonce(), self.sequence);
-        scrub_stack(|| {
+        stack::record(|| {
+            let nonce = nonce::<A>(self.keys.base_nonce(), self.sequence);
             let cipher = A::new(key::<A>(self.keys.key()));
             cipher
                 .encrypt_inout_detached(&nonce, head, plaintext.into())
@@ -145,8 +145,8 @@ impl<A: RecordAead, S: KeyStore> Opener<A, S> {
         }
         let (text, tag) = body.split_at_mut(header.body_len() - TAG_LEN);
         let tag: &[u8; TAG_LEN] = (&*tag).try_into().expect("split at TAG_LEN from the end");
-        let nonce = nonce::<A>(self.keys.base_nonce(), self.sequence);
-        scrub_stack(|| {
+        stack::record(|| {
+            let nonce = nonce::<A>(self.keys.base_nonce(), self.sequence);
             let cipher = A::new(key::<A>(self.keys.key()));
             cipher.decrypt_inout_detached(&nonce, head, (&mut *text).into(), tag.into())
         })

@@ -436,7 +436,7 @@ fn records(seeds: &mut Seeds) {
 }
 
 fn requests(seeds: &mut Seeds) {
-    // model, said, temperature, seed, stop, bias, metadata, tool, stream, json_object, extra
+    // model, said, temperature, seed, stop, bias, metadata, tool, stream, json_object, options, extra
     let plain = Script::default()
         .slice(b"m")
         .item(1, 6)
@@ -484,6 +484,12 @@ fn requests(seeds: &mut Seeds) {
         .slice(b"tool")
         .slice(b"does")
         .put(&[1, 1, 1])
+        .put(&[1])
+        .slice(b"word")
+        .put(&7_u32.to_le_bytes())
+        .put(&0.25_f64.to_le_bytes())
+        .put(&[1])
+        .slice(b"[]")
         .put(&[1])
         .slice(b"extra")
         .slice(b"{\"a\":1}");

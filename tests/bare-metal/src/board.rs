@@ -127,13 +127,15 @@ fn stack_used() -> usize {
         static _stack_start: u32;
         static _stack_end: u32;
     }
-    let (top, mut at) = (&raw const _stack_start, &raw const _stack_end);
+    let (top, end) = (&raw const _stack_start, &raw const _stack_end);
+    let mut at = end;
     // SAFETY: the linker script puts the stack, and nothing else, between these two; each read is inside. Volatile, for other
     // frames wrote there.
     unsafe {
         while at < top && at.read_volatile() == cortex_m_rt::STACK_PAINT_VALUE {
             at = at.add(1);
         }
+        assert_ne!(at, end, "the stack was too small, and ran into the heap");
         top.byte_offset_from(at) as usize
     }
 }

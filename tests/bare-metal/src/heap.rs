@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use embedded_alloc::LlffHeap;
 
 /// Bytes of the heap.
-const SIZE: usize = 64 * 1024;
+const SIZE: usize = 16 * 1024;
 
 struct Counted {
     heap: LlffHeap,

@@ -1,6 +1,7 @@
 //! The handler of `serve`: forwards what was opened to an OpenAI-compatible server, and hands back what that answers.
 //!
-//! What passes through hyper on this hop lies in its buffers for a while; the global allocator wipes them when they are freed.
+//! What passes through hyper on this hop lies in its buffers for a while; the global allocator wipes them when they are freed, which is when
+//! the connection is closed: after each request.
 
 use std::time::Duration;
 
@@ -71,8 +72,10 @@ impl Upstream {
         let base = url.as_str();
         Ok(Self {
             base: base.strip_suffix("/v1").unwrap_or(base).to_owned(),
+            // A connection kept for the next request would keep this one's API key in its buffer meanwhile.
             client: Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
+                .pool_max_idle_per_host(0)
                 .build(connector),
             memory,
         })

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use sealwire_core::head::RequestHead;
 use sealwire_core::replay::WINDOW;
 use sealwire_core::{ErrorCode, UnixTime};
+use sealwire_memlock::scrub_stack;
 use sha2::{Digest, Sha256};
 
 use super::lock;
@@ -42,11 +43,11 @@ impl Runs {
                 key.as_bytes(),
                 head.authorization.unwrap_or_default().as_bytes(),
             ];
-            parts
-                .iter()
-                .fold(Sha256::new(), Digest::chain_update)
-                .finalize()
-                .into()
+            // The hash holds the API key until it has a block of it.
+            scrub_stack(|| {
+                let hash = parts.iter().fold(Sha256::new(), Digest::chain_update);
+                hash.finalize().into()
+            })
         });
         if let Some(hash) = hash {
             lock(&self.0).begin(hash, unix_now())?;

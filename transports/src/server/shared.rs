@@ -88,9 +88,9 @@ impl<H> Shared<H> {
         if accepted.frame < promised.max_frame as usize
             || accepted.content < promised.max_request.into()
         {
-            return Err(Error::config(
-                "the gateway would refuse what its key records promise: raise the limits of requests, or lower the records'",
-            ));
+            log::warn!(
+                "this gateway refuses requests that its key records promise to accept: raise its limits, or lower the records'"
+            );
         }
         let this = Self {
             handler,

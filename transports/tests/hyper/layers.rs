@@ -30,8 +30,7 @@ use sealwire::{ErrorKind, Metadata};
 use tokio::net::TcpListener;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use crate::answers::chat;
-use crate::support::{CHAT, MEMORY, Server, at_once, bytes, delta, json, printed, quick};
+use crate::support::{CHAT, MEMORY, Server, at_once, bytes, chat, delta, json, printed, quick};
 
 pub(crate) type HyperClient = Client<HttpConnector, SealedUpload>;
 
@@ -289,11 +288,11 @@ async fn a_router_behind_the_layer_answers_chats() {
     assert_eq!(metadata.headers, [("x-ratelimit-x".into(), "1".into())]);
     let mut stream = client.stream(&chat()).await.expect("begun");
     assert_eq!(
-        crate::answers::next_text(&mut stream).await.as_deref(),
+        crate::support::next_text(&mut stream).await.as_deref(),
         Some("one")
     );
     assert_eq!(
-        crate::answers::next_text(&mut stream).await.as_deref(),
+        crate::support::next_text(&mut stream).await.as_deref(),
         Some(" two")
     );
     assert!(stream.next().await.is_none());

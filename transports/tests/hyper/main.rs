@@ -1,6 +1,5 @@
-//! The hyper client against the hyper gateway, over TCP on this machine.
+//! What only hyper and tower have. What every adapter does is in the suite: tests/tests/adapters.
 
-mod answers;
 mod connections;
 mod early;
 mod failures;

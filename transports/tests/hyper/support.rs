@@ -2,24 +2,24 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::service::{Service, service_fn};
+use futures_util::StreamExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use sealwire::chat::{ChatRequest, Message};
 use sealwire::core::ErrorCode;
 use sealwire::core::exchange::ReceivedRequest;
 use sealwire::core::keys::{Identity, KeyRing, KeySet, Pin as GatewayPin, RecordLimits};
 use sealwire::core::session::RetryPolicy;
 use sealwire::core::{Suite, UnixTime};
-use sealwire::hyper::{Gateway, SecureChatCompletion, Transport};
+use sealwire::hyper::{ChatStream, Gateway, SecureChatCompletion, Transport};
 use sealwire::memlock::{Policy, SecureBytes, SecureMemory};
 use sealwire::server::{GatewayConfig, Handler, Reply, ReplyBody};
 use sealwire::{ClientBuilder, Error};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 pub(crate) const MEMORY: SecureMemory = SecureMemory::new(Policy::BestEffort);
 pub(crate) const CHAT: &[u8] = br#"{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"sealed answer"}}]}"#;
@@ -51,6 +51,15 @@ pub(crate) fn at_once(
     TestHandler::new(move |request| Box::pin(std::future::ready(answer(request))))
 }
 
+pub(crate) fn chat() -> ChatRequest<'static> {
+    ChatRequest::new("test-model").message(Message::user("prompt-marker"))
+}
+
+pub(crate) async fn next_text(stream: &mut ChatStream) -> Option<String> {
+    let chunk = stream.next().await?.expect("a chunk");
+    Some(chunk.text(&MEMORY).expect("memory").expose().to_owned())
+}
+
 pub(crate) fn bytes(content: &[u8]) -> SecureBytes {
     MEMORY.copy_from(content).expect("memory")
 }
@@ -68,14 +77,7 @@ pub(crate) fn delta(text: &str) -> Vec<u8> {
 pub(crate) struct Server {
     pub(crate) url: String,
     pub(crate) pin: GatewayPin,
-    scalar: [u8; 32],
-    gateway: Arc<Mutex<Gateway<TestHandler>>>,
-    handler: TestHandler,
-}
-
-fn gateway(identity: Identity, handler: TestHandler) -> Gateway<TestHandler> {
-    let keys = KeyRing::new(identity, Suite::ALL, RecordLimits::default(), MEMORY);
-    Gateway::new(GatewayConfig::new(MEMORY), keys, handler).expect("keys")
+    gateway: Gateway<TestHandler>,
 }
 
 impl Server {
@@ -88,8 +90,9 @@ impl Server {
         tls: Option<tokio_rustls::TlsAcceptor>,
     ) -> Self {
         let identity = Identity::generate(&MEMORY, &mut getrandom::SysRng).expect("random");
-        let (pin, scalar) = (identity.pin(), *identity.expose_scalar());
-        let gateway = Arc::new(Mutex::new(gateway(identity, handler.clone())));
+        let pin = identity.pin();
+        let keys = KeyRing::new(identity, Suite::ALL, RecordLimits::default(), MEMORY);
+        let gateway = Gateway::new(GatewayConfig::new(MEMORY), keys, handler).expect("keys");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
         let address = listener.local_addr().expect("bound");
         let current = gateway.clone();
@@ -113,22 +116,12 @@ impl Server {
                 false => format!("http://{address}"),
             },
             pin,
-            scalar,
             gateway,
-            handler,
         }
     }
 
-    /// The same identity with new epoch keys, as after a restart.
-    pub(crate) fn restart(&self) {
-        let mut scalar = MEMORY.array().expect("memory");
-        scalar.expose_mut().copy_from_slice(&self.scalar);
-        let identity = Identity::from_scalar(scalar).expect("was one");
-        *self.gateway.lock().expect("no panic") = gateway(identity, self.handler.clone());
-    }
-
     pub(crate) fn key_set(&self) -> KeySet {
-        self.gateway.lock().expect("no panic").key_set()
+        self.gateway.key_set()
     }
 
     pub(crate) fn builder(&self) -> ClientBuilder<Transport> {
@@ -158,18 +151,13 @@ pub(crate) fn quick(max_retries: u32) -> RetryPolicy {
     }
 }
 
-/// Each request meets the gateway of its time, also on a connection that is older.
-async fn serve<S>(stream: S, gateway: Arc<Mutex<Gateway<TestHandler>>>)
+async fn serve<S>(stream: S, gateway: Gateway<TestHandler>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(|request| {
-        let gateway = gateway.lock().expect("no panic").clone();
-        async move { gateway.call(request).await }
-    });
     // A connection that breaks is what some tests want.
     let _ = auto::Builder::new(TokioExecutor::new())
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(stream), gateway)
         .await;
 }
 
@@ -186,70 +174,6 @@ pub(crate) async fn canned(reply: impl Into<Vec<u8>>) -> String {
         }
     });
     format!("http://{address}")
-}
-
-/// What a [`cutting_proxy`] does and saw.
-#[derive(Default)]
-pub(crate) struct Cut {
-    /// Replies to POST end after this many bytes.
-    pub(crate) after: Mutex<Option<usize>>,
-    /// Bytes of the last reply to POST that was let through.
-    pub(crate) passed: Mutex<usize>,
-}
-
-/// Passes connections on to `server`, and cuts replies to POST off.
-pub(crate) async fn cutting_proxy(server: &Server, cut: Arc<Cut>) -> String {
-    let upstream = server.url.trim_start_matches("http://").to_owned();
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
-    let address = listener.local_addr().expect("bound");
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let server = TcpStream::connect(&upstream).await.expect("listening");
-            tokio::spawn(pass(client, server, cut.clone()));
-        }
-    });
-    format!("http://{address}")
-}
-
-async fn pass(client: TcpStream, server: TcpStream, cut: Arc<Cut>) {
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
-    let is_post = Arc::new(AtomicBool::new(false));
-    let seen_post = is_post.clone();
-    let upload = tokio::spawn(async move {
-        let mut buffer = [0; 4096];
-        while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
-            // A client sends nothing before the last reply has ended, so a request begins where a read does.
-            if buffer.starts_with(b"POST") {
-                seen_post.store(true, Ordering::SeqCst);
-            }
-            if to_server.write_all(&buffer[..count]).await.is_err() {
-                break;
-            }
-        }
-    });
-    let limit = cut.after.lock().expect("no panic").unwrap_or(usize::MAX);
-    let mut passed = 0;
-    let mut buffer = [0; 4096];
-    while let Ok(count @ 1..) = from_server.read(&mut buffer).await {
-        let is_post = is_post.load(Ordering::SeqCst);
-        let count = if is_post {
-            count.min(limit - passed)
-        } else {
-            count
-        };
-        if to_client.write_all(&buffer[..count]).await.is_err() {
-            break;
-        }
-        if is_post {
-            passed += count;
-            *cut.passed.lock().expect("no panic") = passed;
-            if passed == limit {
-                break;
-            }
-        }
-    }
-    upload.abort();
 }
 
 /// An error and everything beneath it, as a log would have it.

@@ -1,0 +1,185 @@
+//! The hyper client and the hyper gateway, on tokio.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
+use hyper::{Request as HttpRequest, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use sealwire::Error;
+use sealwire::hyper::{SealedBody, SecureChatCompletion};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+
+use super::client::{BlockOn, client_of_futures};
+use super::{Client, Gateway, GatewaySettings, Settings};
+
+/// What everything on tokio runs on.
+static TOKIO: LazyLock<Runtime> = LazyLock::new(|| {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all();
+    builder.build().expect("threads")
+});
+
+/// The client.
+///
+/// # Errors
+/// If it cannot be set up.
+pub fn client(settings: &Settings) -> Result<Box<dyn Client>, Error> {
+    let mut builder = settings.apply(SecureChatCompletion::builder(&settings.url));
+    if let Some(tls) = &settings.tls {
+        builder = builder.tls(tls.clone());
+    }
+    Ok(Box::new(builder.build()?))
+}
+
+struct Tokio;
+
+impl BlockOn for Tokio {
+    fn block_on<F: Future>(future: F) -> F::Output {
+        TOKIO.block_on(future)
+    }
+}
+
+client_of_futures!(SecureChatCompletion, Tokio);
+
+/// Starts the gateway.
+///
+/// # Panics
+/// Without a port, randomness or memory.
+pub fn gateway(settings: GatewaySettings) -> Box<dyn Gateway> {
+    start(settings, |settings| {
+        let model = settings.model.clone();
+        sealwire::hyper::Gateway::new(settings.config(), settings.keys(), model).expect("keys")
+    })
+}
+
+/// Starts what `make` makes of the settings, and again at each restart.
+pub(super) fn start<T: Sealing>(
+    settings: GatewaySettings,
+    make: fn(&GatewaySettings) -> T,
+) -> Box<dyn Gateway> {
+    let listener = TOKIO.block_on(TcpListener::bind("127.0.0.1:0"));
+    let listener = listener.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let current = Arc::new(Mutex::new(make(&settings)));
+    let connections = Arc::new(AtomicUsize::new(0));
+    let accepting = TOKIO.spawn(accept(
+        listener,
+        settings.tls.clone().map(TlsAcceptor::from),
+        current.clone(),
+        connections.clone(),
+    ));
+    Box::new(Listening {
+        settings,
+        make,
+        address,
+        current,
+        connections,
+        accepting,
+    })
+}
+
+/// A service of hyper that is a gateway.
+pub(super) trait Sealing:
+    Service<
+        HttpRequest<Incoming>,
+        Response = Response<SealedBody>,
+        Error = Infallible,
+        Future: Send,
+    > + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<T> Sealing for T where
+    T: Service<
+            HttpRequest<Incoming>,
+            Response = Response<SealedBody>,
+            Error = Infallible,
+            Future: Send,
+        > + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+struct Listening<T> {
+    settings: GatewaySettings,
+    make: fn(&GatewaySettings) -> T,
+    address: SocketAddr,
+    current: Arc<Mutex<T>>,
+    connections: Arc<AtomicUsize>,
+    accepting: JoinHandle<()>,
+}
+
+impl<T: Sealing> Gateway for Listening<T> {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn restart(&self) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = (self.make)(&self.settings);
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl<T> Drop for Listening<T> {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept<T: Sealing>(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    current: Arc<Mutex<T>>,
+    connections: Arc<AtomicUsize>,
+) {
+    // Whoever ends this ends the connections too.
+    let mut tasks = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.fetch_add(1, Ordering::SeqCst);
+        let current = current.clone();
+        let tls = tls.clone();
+        tasks.spawn(async move {
+            match tls {
+                None => serve(stream, current).await,
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve(stream, current).await;
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Each request meets the gateway of its time, also on a connection that is older.
+async fn serve<S, T>(stream: S, current: Arc<Mutex<T>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: Sealing,
+{
+    let service = service_fn(|request| {
+        let gateway = current.lock().unwrap_or_else(PoisonError::into_inner);
+        gateway.call(request)
+    });
+    // A connection that breaks is what some tests want.
+    let _ = auto::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}

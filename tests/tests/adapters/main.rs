@@ -1,0 +1,194 @@
+//! One suite over every adapter: each client against each gateway, over each wire and through each proxy that makes
+//! sense. A scenario is a function in one of the modules below; each combination runs it as a test of its own, such as
+//! `hyper_h1_tls::streamed`. The matrix in docs/plugging-in.md cites them by these names.
+
+mod answers;
+mod breaks;
+mod errors;
+mod limits;
+mod load;
+mod pace;
+mod streams;
+mod trust;
+
+use sealwire_tests::adapters::{Between, Combination, Wire, blocking, futures_io, hyper, tower};
+
+/// Names each of these scenarios as a test on `$on`, with an attribute.
+macro_rules! tests {
+    ($on:expr; $($list:tt)*) => {
+        tests! { $on, [cfg(all())]; $($list)* }
+    };
+    ($on:expr, $attribute:tt; $($module:ident: $($scenario:ident)*;)*) => {
+        $($(
+            #[test]
+            #$attribute
+            fn $scenario() {
+                crate::$module::$scenario($on);
+            }
+        )*)*
+    };
+}
+
+/// What every client and every gateway can do, whatever they speak.
+macro_rules! common {
+    ($on:expr) => {
+        tests! { $on;
+            answers: whole every_suite tools any_endpoint every_status tried_again not_tried_again
+                rate_limited one_key_in_every_try one_run_for_one_key;
+            streams: streamed tools_streamed events_in_parts ten_thousand_deltas failing_upstream error_event
+                not_a_stream dropped_stream slow_reader;
+            limits: just_under_the_limits request_over_the_limit request_over_the_default
+                answer_over_the_limit streamed_answer_over_the_limit;
+            pace: dribbled stuttering split_everywhere;
+            breaks: answer_cut_everywhere request_cut_everywhere reset_before_the_answer
+                reset_within_the_answer reset_after_the_answer lost_answer;
+            trust: wrong_pin verifier evidence_of_each_key keys_shown rotated_between rotated_during nothing_in_the_clear;
+            errors: configuration gateway_down too_late too_late_within;
+            load: a_thousand_at_once;
+        }
+    };
+}
+
+/// What only a gateway can do whose handlers know the protocol's codes; a router has statuses.
+macro_rules! codes {
+    ($on:expr) => {
+        tests! { $on; errors: refused; }
+    };
+}
+
+/// What only a client whose requests are futures can do.
+macro_rules! futures {
+    ($on:expr) => {
+        tests! { $on; streams: dropped_future; }
+    };
+}
+
+/// What only a pool that others keep has.
+macro_rules! pool {
+    ($on:expr) => {
+        tests! { $on; load: kept_alive; }
+    };
+}
+
+/// What a pool of ours has.
+macro_rules! own_pool {
+    ($on:expr) => {
+        tests! { $on; load: one_connection; }
+    };
+}
+
+/// What only HTTP has.
+macro_rules! http {
+    ($on:expr) => {
+        tests! { $on; answers: under_a_path; errors: not_a_gateway redirected no_keys; }
+    };
+}
+
+/// What only TLS has.
+macro_rules! tls {
+    ($on:expr) => {
+        tests! { $on; trust: untrusted_certificate; }
+    };
+}
+
+/// What only HTTP/1.1 over TLS has.
+macro_rules! https {
+    ($on:expr) => {
+        tests! { $on; trust: no_protocol_named; }
+    };
+}
+
+/// Limits as they are without a word said: 10 MiB takes a while, so once for each client.
+macro_rules! full_size {
+    ($on:expr) => {
+        tests! { $on; limits: the_default_limit; }
+    };
+}
+
+macro_rules! suite {
+    ($($name:ident: $client:expr => $gateway:expr, $wire:expr, [$($group:ident)*];)*) => {
+        $(mod $name {
+            use super::*;
+
+            const ON: Combination = Combination {
+                client: $client,
+                gateway: $gateway,
+                wire: $wire,
+                between: Between::Nothing,
+            };
+
+            $($group! { ON })*
+        })*
+    };
+}
+
+suite! {
+    hyper_h1: hyper::client => hyper::gateway, Wire::H1, [common codes futures pool http full_size];
+    hyper_h1_tls: hyper::client => hyper::gateway, Wire::H1Tls, [common codes futures pool tls https];
+    hyper_h2: hyper::client => hyper::gateway, Wire::H2, [common codes futures pool tls];
+
+    hyper_axum_h1: hyper::client => tower::gateway, Wire::H1, [common futures pool http full_size];
+    hyper_axum_h2: hyper::client => tower::gateway, Wire::H2, [common futures pool tls];
+    layer_h1: tower::client => hyper::gateway, Wire::H1, [common codes futures pool http];
+    layer_axum_h1_tls: tower::client => tower::gateway, Wire::H1Tls, [common futures pool tls https];
+    layer_axum_h2: tower::client => tower::gateway, Wire::H2, [common futures pool tls];
+
+    async_std_h1: futures_io::async_std_client => hyper::gateway, Wire::H1, [common codes futures own_pool http full_size];
+    async_std_h1_tls: futures_io::async_std_client => hyper::gateway, Wire::H1Tls, [common codes futures own_pool tls https];
+    async_std_axum_h1: futures_io::async_std_client => tower::gateway, Wire::H1, [common futures own_pool http];
+    async_std_raw: futures_io::async_std_client => futures_io::gateway, Wire::Raw, [common codes futures own_pool];
+    async_std_raw_tls: futures_io::async_std_client => futures_io::gateway, Wire::RawTls, [common codes futures own_pool tls];
+    async_std_threads_raw: futures_io::async_std_client => blocking::gateway, Wire::Raw, [common codes futures own_pool];
+
+    smol_h1: futures_io::smol_client => hyper::gateway, Wire::H1, [common codes futures own_pool http];
+    smol_raw: futures_io::smol_client => futures_io::gateway, Wire::Raw, [common codes futures own_pool];
+
+    blocking_h1: blocking::client => hyper::gateway, Wire::H1, [common codes own_pool http full_size];
+    blocking_h1_tls: blocking::client => hyper::gateway, Wire::H1Tls, [common codes own_pool tls https];
+    blocking_axum_h1: blocking::client => tower::gateway, Wire::H1, [common own_pool http];
+    blocking_raw: blocking::client => futures_io::gateway, Wire::Raw, [common codes own_pool];
+    blocking_threads_raw: blocking::client => blocking::gateway, Wire::Raw, [common codes own_pool full_size];
+    blocking_threads_raw_tls: blocking::client => blocking::gateway, Wire::RawTls, [common codes own_pool tls];
+}
+
+/// What must work through a proxy that knows nothing of sealwire.
+macro_rules! proxied {
+    ($($name:ident: $client:expr => $gateway:expr, $wire:expr, $between:expr, $cancel:ident;)*) => {
+        $(mod $name {
+            use super::*;
+
+            const ON: Combination = Combination {
+                client: $client,
+                gateway: $gateway,
+                wire: $wire,
+                between: $between,
+            };
+
+            tests! { ON, [ignore = "needs nginx and haproxy: run tests/interop/proxies/run"];
+                answers: whole every_suite tools any_endpoint every_status tried_again one_run_for_one_key
+                    under_a_path;
+                streams: streamed tools_streamed events_in_parts ten_thousand_deltas failing_upstream
+                    error_event $cancel slow_reader;
+                limits: just_under_the_limits the_default_limit answer_over_the_limit;
+                pace: dribbled stuttering;
+                trust: rotated_between rotated_during nothing_in_the_clear;
+                errors: gateway_gone request_too_large_for_the_proxy;
+                load: many_at_once;
+            }
+        })*
+    };
+}
+
+proxied! {
+    async_std_nginx_h1_tls: futures_io::async_std_client => hyper::gateway, Wire::H1Tls, Between::Nginx, dropped_stream;
+    async_std_haproxy_h1_tls: futures_io::async_std_client => hyper::gateway, Wire::H1Tls, Between::Haproxy, dropped_stream_by_the_next_token;
+    blocking_nginx_h1_tls: blocking::client => hyper::gateway, Wire::H1Tls, Between::Nginx, dropped_stream;
+    blocking_haproxy_h1_tls: blocking::client => hyper::gateway, Wire::H1Tls, Between::Haproxy, dropped_stream_by_the_next_token;
+    hyper_axum_nginx_h2: hyper::client => tower::gateway, Wire::H2, Between::Nginx, dropped_stream;
+    hyper_nginx_h1: hyper::client => hyper::gateway, Wire::H1, Between::Nginx, dropped_stream;
+    hyper_nginx_h1_tls: hyper::client => hyper::gateway, Wire::H1Tls, Between::Nginx, dropped_stream;
+    hyper_nginx_h2: hyper::client => hyper::gateway, Wire::H2, Between::Nginx, dropped_stream;
+    hyper_haproxy_h1: hyper::client => hyper::gateway, Wire::H1, Between::Haproxy, dropped_stream_by_the_next_token;
+    hyper_haproxy_h1_tls: hyper::client => hyper::gateway, Wire::H1Tls, Between::Haproxy, dropped_stream_by_the_next_token;
+    hyper_haproxy_h2: hyper::client => hyper::gateway, Wire::H2, Between::Haproxy, dropped_stream;
+}

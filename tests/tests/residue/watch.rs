@@ -1,0 +1,372 @@
+//! The watcher: a gateway for the subject to talk to, an onlooker between the two, and scans of the subject at set points.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use futures_util::StreamExt;
+use futures_util::stream::unfold;
+use sealwire::chat::{ChatRequest, Message};
+use sealwire::core::exchange::ReceivedRequest;
+use sealwire::core::keys::{Identity, KeyRing, Pin, RecordLimits};
+use sealwire::core::{ErrorCode, Suite, UnixTime};
+use sealwire::hyper::{Gateway, SecureChatCompletion};
+use sealwire::memlock::{Policy, SecureMemory};
+use sealwire::server::{GatewayConfig, Handler, PieceStream, Reply, ReplyBody};
+use sealwire_scanner::{Paused, Scanner, Wanted, child};
+use sealwire_tests::marker::{Form, Marker};
+use sealwire_tests::random::SeededRng;
+use sealwire_tests::relay::{Fault, Relay};
+use sealwire_tests::spy::{self, ANSWER, API_KEY, KINDS, PRIVATE_KEY, PROMPT, Spy, texts};
+use sealwire_tests::table::{Row, Table, settle};
+use tokio::sync::oneshot;
+
+use crate::answers::{body, event};
+use crate::clients::{on_tokio, serve};
+use crate::gateways;
+use crate::path::Path;
+
+const MEMORY: SecureMemory = SecureMemory::new(Policy::BestEffort);
+/// A gateway in this process, whose handler does nothing without being told.
+struct Lab {
+    address: SocketAddr,
+    pin: Pin,
+    spy: Spy,
+    gates: Receiver<oneshot::Sender<()>>,
+}
+
+impl Lab {
+    fn start(path: Path) -> Self {
+        let mut rng = SeededRng::new(path as u64);
+        let identity = Identity::generate(&MEMORY, &mut rng).expect("seeded");
+        let pin = identity.pin();
+        let mut ring = KeyRing::new(identity, Suite::ALL, RecordLimits::default(), MEMORY);
+        ring.rotate(now(), &mut rng).expect("seeded");
+        let spy = Spy::of_ring(&ring, SeededRng::new(path as u64));
+        let (gate, gates) = channel();
+        let answering = Answering {
+            path,
+            number: Arc::default(),
+            gate: Arc::new(Mutex::new(gate)),
+        };
+        let gateway = Gateway::new(GatewayConfig::new(MEMORY), ring, answering).expect("memory");
+        Self {
+            address: serve(gateway),
+            pin,
+            spy,
+            gates,
+        }
+    }
+
+    /// Waits until the handler has come to its next gate, which opens when what is returned is dropped.
+    fn gate(&self) -> oneshot::Sender<()> {
+        self.gates.recv().expect("the gateway lives")
+    }
+}
+
+/// Answers as a path wants it.
+struct Answering {
+    path: Path,
+    number: Arc<AtomicU64>,
+    gate: Arc<Mutex<Sender<oneshot::Sender<()>>>>,
+}
+
+impl Handler for Answering {
+    async fn handle(&self, _: ReceivedRequest) -> Result<Reply, ErrorCode> {
+        let number = self.number.fetch_add(1, Ordering::SeqCst);
+        pass(&self.gate).await;
+        let gate = self.gate.clone();
+        let path = self.path;
+        if !path.is_streamed() {
+            let (status, body) = body(path, Marker::answer(number));
+            return Ok(Reply::new(
+                status,
+                "application/json",
+                ReplyBody::Whole(body),
+            ));
+        }
+        let pieces = unfold(0, move |part| {
+            let gate = gate.clone();
+            async move {
+                if part == 1 {
+                    pass(&gate).await;
+                }
+                (part <= Marker::PARTS).then(|| (Ok(event(Marker::answer(number), part)), part + 1))
+            }
+        });
+        let pieces: PieceStream = Box::pin(pieces);
+        Ok(Reply::new(
+            200,
+            "text/event-stream",
+            ReplyBody::Stream(pieces),
+        ))
+    }
+}
+
+async fn pass(gate: &Mutex<Sender<oneshot::Sender<()>>>) {
+    let (open, is_open) = oneshot::channel();
+    let sent = gate.lock().expect("no panic").send(open);
+    if sent.is_ok() {
+        let _ = is_open.await;
+    }
+}
+
+/// What is looked for in a client.
+fn wanted(path: Path, lab: &Lab, relay: &Relay) -> Scanner {
+    let mut wanted: Wanted = lab.spy.exchanges(&relay.recorded());
+    for number in 0..path.exchanges() {
+        wanted.extend(&texts(number));
+    }
+    Scanner::new(&wanted)
+}
+
+/// Walks every path with a client of this adapter in a process of its own, and adds what was found to the table.
+pub(crate) fn clients(test: &str, adapter: &str, suite: Suite, table: &mut Table) {
+    for path in Path::ALL {
+        let row = client(test, adapter, suite, path);
+        table.add(&format!("{adapter}, {}, {path}", short(suite)), &row);
+    }
+}
+
+pub(crate) fn short(suite: Suite) -> &'static str {
+    match suite {
+        Suite::P256 => "p256",
+        _ => "pq",
+    }
+}
+
+fn client(test: &str, adapter: &str, suite: Suite, path: Path) -> Row {
+    let lab = Lab::start(path);
+    let fault = match path {
+        Path::Damaged => Fault::DamageReply(500),
+        Path::Truncated => Fault::CutReply(3000),
+        _ => Fault::None,
+    };
+    let relay = Relay::start(lab.address, fault);
+    let mut subject = Paused::spawn(
+        child(test)
+            .env("RESIDUE_URL", format!("http://{}", relay.address))
+            .env("RESIDUE_PIN", lab.pin.to_string())
+            .env("RESIDUE_SUITE", short(suite))
+            .env("RESIDUE_ADAPTER", adapter)
+            .env("RESIDUE_PATH", path.name()),
+    );
+    let pid = subject.id();
+    let mut row = Row::default();
+    let during = |row: &mut Row, point: &str| {
+        row.during(point, wanted(path, &lab, &relay).scan(pid));
+    };
+
+    let gate = lab.gate();
+    during(&mut row, "asked");
+    if path != Path::Twenty {
+        assert!(row.locked(PROMPT) > 0, "the prompt is in locked pages");
+    }
+    assert!(row.locked(API_KEY) > 0, "the API key is in locked pages");
+    drop(gate);
+    match path {
+        Path::Twenty => (1..path.exchanges()).for_each(|_| drop(lab.gate())),
+        Path::Dropped => {
+            subject.wait_for("asked");
+            subject.go_on();
+        }
+        _ => {
+            let rest = path.is_streamed().then(|| lab.gate());
+            subject.wait_for("answer");
+            during(&mut row, "answer");
+            if path != Path::Damaged && path != Path::Malformed {
+                assert!(row.locked(ANSWER) > 0, "the answer is in locked pages");
+            }
+            drop(rest);
+            subject.go_on();
+        }
+    }
+    if path == Path::Truncated {
+        subject.wait_for("answer");
+        during(&mut row, "cut off");
+        subject.go_on();
+    }
+    subject.wait_for("over");
+    // The client lives, and so does its key.
+    let scanner = wanted(path, &lab, &relay);
+    row.after("over", &settle(&scanner, pid, &[API_KEY]));
+    assert_eq!(
+        scanner.scan(pid).of(API_KEY).0,
+        1,
+        "the living client's own"
+    );
+    subject.go_on();
+    subject.wait_for("gone");
+    row.after("gone", &settle(&scanner, pid, &[]));
+    subject.finish();
+    row
+}
+
+/// Walks every path with a gateway of this adapter in a process of its own, and adds what was found to the table.
+pub(crate) fn gateways(test: &str, adapter: &str, suite: Suite, table: &mut Table) {
+    for path in Path::ALL {
+        let row = gateway(test, adapter, suite, path);
+        table.add(&format!("{adapter}, {}, {path}", short(suite)), &row);
+    }
+}
+
+fn gateway(test: &str, adapter: &str, suite: Suite, path: Path) -> Row {
+    let now = now();
+    let mut subject = Paused::spawn(
+        child(test)
+            .env("RESIDUE_NOW", now.as_millis().to_string())
+            .env("RESIDUE_ADAPTER", adapter)
+            .env("RESIDUE_PATH", path.name()),
+    );
+    let pid = subject.id();
+    let address = subject.value("listening on ").parse().expect("an address");
+    let fault = match path {
+        // In the sealed HEAD, which follows HTTP's head and OPEN.
+        Path::Damaged => Fault::DamageRequest(350 + suite.enc_len()),
+        Path::Truncated => Fault::CutRequest(350 + suite.enc_len()),
+        _ => Fault::None,
+    };
+    let relay = Relay::start(address, fault);
+    let ring = gateways::ring(path, now);
+    let spy = Spy::of_ring(&ring, gateways::seed(path));
+    let mut private = spy.private_keys();
+    private.extend(&spy::identity(ring.identity().expose_scalar()));
+    for number in 0..path.exchanges() {
+        private.extend(&texts(number));
+    }
+    let wanted = || {
+        let mut wanted = spy.exchanges(&relay.recorded());
+        wanted.extend(&private);
+        Scanner::new(&wanted)
+    };
+    let mut row = Row::default();
+
+    let client = client_of(&relay, ring.identity().pin(), suite);
+    let (begun, has_begun) = channel();
+    let asking = client.clone();
+    #[expect(clippy::async_yields_async, reason = "it runs while this thread scans")]
+    let asked = on_tokio(async { tokio::spawn(ask(asking, path, begun)) });
+    if !path.is_unattended() {
+        subject.wait_for("asked");
+        row.during("asked", wanted().scan(pid));
+        assert!(row.locked(PROMPT) > 0, "the prompt is in locked pages");
+        assert!(row.locked(API_KEY) > 0, "the API key is in locked pages");
+        subject.go_on();
+    }
+    match path {
+        Path::Dropped => asked.abort(),
+        Path::Streamed => {
+            subject.wait_for("chunk");
+            row.during("chunk", wanted().scan(pid));
+            subject.go_on();
+        }
+        Path::DroppedStream => {
+            has_begun.recv().expect("a chunk");
+            row.during("chunk", wanted().scan(pid));
+            asked.abort();
+        }
+        _ => {}
+    }
+    if let Err(error) = on_tokio(asked)
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
+    let scanner = wanted();
+    // The gateway lives, and so do its keys.
+    row.after("over", &settle(&scanner, pid, &[PRIVATE_KEY]));
+    assert!(
+        scanner.scan(pid).of(PRIVATE_KEY).0 >= 3,
+        "identity and epochs"
+    );
+    drop(client);
+    row.after("gone", &settle(&scanner, pid, &[PRIVATE_KEY]));
+    row
+}
+
+/// What the scans find in a client that takes no care: each kind of secret, or they would prove nothing.
+pub(crate) fn careless_client(test: &str, table: &mut Table) {
+    let lab = Lab::start(Path::Plain);
+    let relay = Relay::start(lab.address, Fault::None);
+    let mut subject =
+        Paused::spawn(child(test).env("RESIDUE_URL", format!("http://{}", relay.address)));
+    drop(lab.gate());
+    subject.wait_for("over");
+    let mut row = Row::default();
+    let found = wanted(Path::Plain, &lab, &relay).scan(subject.id());
+    row.after("over", &found);
+    table.add("a careless client", &row);
+    for kind in KINDS {
+        // A client has none; one of them is the gateway's.
+        assert!(kind == PRIVATE_KEY || row.left(kind) > 0, "no {kind} found");
+    }
+    subject.finish();
+}
+
+/// The same for a gateway's private keys.
+pub(crate) fn careless_gateway(test: &str, table: &mut Table) {
+    let now = now();
+    let mut subject = Paused::spawn(child(test).env("RESIDUE_NOW", now.as_millis().to_string()));
+    subject.wait_for("over");
+    let ring = gateways::ring(Path::Plain, now);
+    let identity = spy::identity(ring.identity().expose_scalar());
+    let mut row = Row::default();
+    for (name, wanted) in [
+        ("identity", identity),
+        (
+            "epoch keys",
+            Spy::of_ring(&ring, gateways::seed(Path::Plain)).private_keys(),
+        ),
+    ] {
+        let found = Scanner::new(&wanted).scan(subject.id()).elsewhere();
+        // Serialised, and as the library holds it.
+        assert!(found.of(PRIVATE_KEY).1 >= 2, "{name}:\n{found}");
+        row.after("over", &found);
+    }
+    table.add("a careless gateway's keys", &row);
+    subject.finish();
+}
+
+/// A client in this process.
+fn client_of(relay: &Relay, pin: Pin, suite: Suite) -> SecureChatCompletion {
+    let key = String::from_utf8(Marker::api_key(0).word()).expect("ASCII");
+    let client = SecureChatCompletion::builder(format!("http://{}", relay.address))
+        .allow_http(true)
+        .api_key(&key)
+        .pin(pin)
+        .suite(suite)
+        .max_retries(0)
+        .build();
+    client.expect("configured")
+}
+
+/// Asks as the path wants it.
+async fn ask(client: SecureChatCompletion, path: Path, begun: Sender<()>) {
+    for number in 0..path.exchanges() {
+        let prompt = Marker::prompt(number).to_vec(Form::Plain);
+        let prompt = String::from_utf8(prompt).expect("ASCII");
+        let request = ChatRequest::new("m").message(Message::user(&*prompt));
+        if !path.is_streamed() {
+            let answer = client.create(&request).await;
+            let expected = matches!(path, Path::Plain | Path::Twenty | Path::Damaged);
+            assert_eq!(answer.is_ok(), expected, "{:?}", answer.err());
+            continue;
+        }
+        let Ok(mut chunks) = client.stream(&request).await else {
+            assert!(matches!(path, Path::Truncated | Path::Panic));
+            continue;
+        };
+        while let Some(Ok(_)) = chunks.next().await {
+            if path == Path::DroppedStream {
+                let _ = begun.send(());
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+pub(crate) fn now() -> UnixTime {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    UnixTime::from_millis(since.expect("after 1970").as_millis() as u64)
+}
