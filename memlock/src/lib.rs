@@ -156,8 +156,3 @@ pub use self::{
     store::harden_process,
     switch::{disable_secure_memory, enable_secure_memory},
 };
-
-/// Compiles and runs the examples of the guide for those who come from Python.
-#[cfg(all(doctest, feature = "std"))]
-#[doc = include_str!("../../docs/from-python.md")]
-struct FromPython;

@@ -279,3 +279,21 @@ mod with_std {
         assert_eq!(bytes("x").protection(), protection);
     }
 }
+
+/// Where there are no pages to lock, the report does not claim any, and `Required` is an error.
+#[cfg(any(target_family = "wasm", not(feature = "std")))]
+#[test]
+fn without_locks_the_report_says_zeroing_only() {
+    use sealwire_memlock::{MemoryError, ProtectionLevel, memory_protection_info};
+
+    let live = memory().alloc(100).expect("there is memory");
+    let info = memory_protection_info();
+    assert_eq!(info.protection_level, ProtectionLevel::ZeroingOnly);
+    assert!(!info.has_memory_locking && !info.supports_full_protection);
+    assert!(info.has_secure_zeroing);
+    assert_eq!((info.backend, info.locked_bytes), ("plain", 0));
+    assert_eq!(info.last_error, Some(MemoryError::Unsupported));
+    let refused = SecureMemory::new(Policy::Required).alloc(1);
+    assert_eq!(refused.err(), Some(MemoryError::Unsupported));
+    drop(live);
+}

@@ -16,3 +16,8 @@ pub mod spy;
 pub mod table;
 
 pub use rand_core;
+
+/// Compiles the examples of the guide for those who come from Python, and runs those that need no gateway.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/from-python.md")]
+pub struct FromPython;

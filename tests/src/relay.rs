@@ -5,7 +5,9 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// What happens to the bytes that follow the beginning of a POST.
+use sealwire_core::frame::FrameType;
+
+/// What happens to the bytes that follow the beginning of a request: a POST, or OPEN on a raw stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing.
@@ -27,7 +29,7 @@ pub struct Recorded {
     pub up: Vec<u8>,
     /// From the gateway.
     pub down: Vec<u8>,
-    post_seen: bool,
+    begun: bool,
 }
 
 /// A proxy on a loopback port, until the process ends.
@@ -104,8 +106,8 @@ fn pass(
                 let mut recorded = lock(&recorded);
                 direction(&mut recorded).extend_from_slice(bytes);
                 // A client sends nothing before the last reply has ended, so a request begins where a read does.
-                recorded.post_seen |= bytes.starts_with(b"POST");
-                if let Some((at, cut)) = fault.filter(|_| recorded.post_seen) {
+                recorded.begun |= bytes.starts_with(b"POST") || bytes[0] == FrameType::Open as u8;
+                if let Some((at, cut)) = fault.filter(|_| recorded.begun) {
                     if at >= count {
                         fault = Some((at - count, cut));
                     } else if cut {

@@ -50,7 +50,6 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `hyper` | no | client and gateway over HTTP/1.1 and HTTP/2, tower layers for both, TLS by rustls |
-//!
 //! | `async-std` | no | client over HTTP/1.1, TLS and raw streams, gateway over raw streams, on async-std |
 //! | `futures-io` | no | the same on any runtime with streams of `futures-io`: smol, or tokio by way of tokio-util |
 //! | `blocking` | no | client over a raw stream that its caller opened, a serial line among them; `no_std` |

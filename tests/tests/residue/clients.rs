@@ -1,7 +1,7 @@
 //! The client that is looked at: a process of its own, which uses an adapter as a caller would.
 //!
-//! **To add an adapter**: one line of [`async_client!`], or an `impl Client` for one that blocks, and one line in [`run`] and in
-//! [`ADAPTERS`]. Everything else - the paths, the scans, the table - follows.
+//! **To add an adapter**: one line of [`async_client!`], or an `impl Client` for one that blocks, and one line in [`adapters!`].
+//! Everything else - the paths, the scans, the table - follows.
 
 use std::env;
 use std::future::Future;
@@ -15,12 +15,13 @@ use futures_util::StreamExt;
 use futures_util::future::select;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
+use sealwire::blocking::Connection;
 use sealwire::chat::{ChatRequest, Message};
 use sealwire::core::Suite;
 use sealwire::core::keys::Pin;
 use sealwire::hyper::Gateway;
 use sealwire::memlock::{Policy, SecureMemory, SecureString};
-use sealwire::server::Handler;
+use sealwire::server::{Handler, RawGateway};
 use sealwire::{Chunk, Completion, Error};
 use sealwire_scanner::pause;
 use sealwire_tests::marker::{Form, Marker};
@@ -30,20 +31,45 @@ use tokio::sync::oneshot;
 
 use crate::path::Path;
 
-/// The adapters with a client.
-pub(crate) const ADAPTERS: &[&str] = &[Hyper::NAME];
+/// Whether an adapter is spoken to over HTTP or over a raw stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    Http,
+    Raw,
+}
+
+/// The adapters with a client: name in the table, wire, type.
+macro_rules! adapters {
+    ($($name:literal, $wire:ident, $client:ty;)*) => {
+        pub(crate) const ADAPTERS: &[(&str, Wire)] = &[$(($name, Wire::$wire)),*];
+
+        /// Walks a path with the client of this name.
+        pub(crate) fn walk_with(adapter: &str, target: &Target, path: Path) {
+            match adapter {
+                $($name => walk::<$client>(target, path),)*
+                other => panic!("no adapter is called {other}"),
+            }
+        }
+    };
+}
+
+adapters! {
+    "hyper", Http, Hyper;
+    "async-std", Http, AsyncStd;
+    "async-std, raw", Raw, AsyncStd;
+    "blocking", Http, Blocking;
+    "blocking, raw", Raw, Blocking;
+}
 
 /// Where the gateway is, and who.
 pub(crate) struct Target {
-    url: String,
-    pin: Pin,
-    suite: Suite,
+    pub(crate) url: String,
+    pub(crate) pin: Pin,
+    pub(crate) suite: Suite,
 }
 
 /// An adapter's client, with a face that blocks.
 pub(crate) trait Client: Sized {
-    /// As in the table.
-    const NAME: &str;
     fn new(target: &Target, api_key: &str, memory: SecureMemory) -> Self;
     fn whole(&self, request: &ChatRequest<'_>) -> Result<Completion, Error>;
     /// Hands out chunks until `each` wants no more.
@@ -58,12 +84,10 @@ pub(crate) trait Client: Sized {
 
 /// A client whose calls are futures.
 macro_rules! async_client {
-    ($name:ident, $text:literal, $client:ty, $block_on:path) => {
+    ($name:ident, $client:ty, $block_on:path) => {
         pub(crate) struct $name($client);
 
         impl Client for $name {
-            const NAME: &str = $text;
-
             fn new(target: &Target, api_key: &str, memory: SecureMemory) -> Self {
                 let client = <$client>::builder(&target.url)
                     .memory(memory)
@@ -111,12 +135,51 @@ macro_rules! async_client {
     };
 }
 
+async_client!(Hyper, sealwire::hyper::SecureChatCompletion, on_tokio);
 async_client!(
-    Hyper,
-    "hyper",
-    sealwire::hyper::SecureChatCompletion,
-    on_tokio
+    AsyncStd,
+    sealwire::async_std::SecureChatCompletion,
+    async_std::task::block_on
 );
+
+pub(crate) struct Blocking(sealwire::blocking::SecureChatCompletion);
+
+impl Client for Blocking {
+    fn new(target: &Target, api_key: &str, memory: SecureMemory) -> Self {
+        let client = sealwire::blocking::SecureChatCompletion::builder(&target.url)
+            .memory(memory)
+            .allow_http(true)
+            .api_key(api_key)
+            .pin(target.pin)
+            .suite(target.suite)
+            .max_retries(0)
+            .build();
+        Self(client.expect("configured"))
+    }
+
+    fn whole(&self, request: &ChatRequest<'_>) -> Result<Completion, Error> {
+        self.0.create(request)
+    }
+
+    fn streamed(
+        &self,
+        request: &ChatRequest<'_>,
+        mut each: impl FnMut(&Chunk) -> bool,
+    ) -> Result<(), Error> {
+        for chunk in self.0.stream(request)? {
+            if !each(&chunk?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// A call that blocks cannot be dropped: it is waited for.
+    fn dropped(&self, request: &ChatRequest<'_>, until: impl FnOnce() + Send + 'static) {
+        until();
+        let _ = self.0.create(request);
+    }
+}
 
 /// The subject's part of a test: what [`watch`](crate::watch) started it for.
 pub(crate) fn run() {
@@ -130,10 +193,7 @@ pub(crate) fn run() {
         },
     };
     let path = told("RESIDUE_PATH").parse().expect("a path");
-    match &*told("RESIDUE_ADAPTER") {
-        Hyper::NAME => walk::<Hyper>(&target, path),
-        other => panic!("no adapter is called {other}"),
-    }
+    walk_with(&told("RESIDUE_ADAPTER"), &target, path);
 }
 
 fn walk<C: Client>(target: &Target, path: Path) {
@@ -244,6 +304,39 @@ pub(crate) fn serve<H: Handler>(gateway: Gateway<H>) -> SocketAddr {
                 });
             }
         });
+    });
+    address
+}
+
+/// The same on raw streams.
+pub(crate) fn serve_raw<H: Handler>(gateway: RawGateway<H>) -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let gateway = gateway.clone();
+            let stream = stream.expect("a connection");
+            async_std::task::spawn(async move {
+                let _ = sealwire::async_std::serve(&gateway, stream.into()).await;
+            });
+        }
+    });
+    address
+}
+
+/// The same, with a thread for each connection.
+pub(crate) fn serve_blocking<H: Handler>(gateway: RawGateway<H>) -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let gateway = gateway.clone();
+            let stream = stream.expect("a connection");
+            thread::spawn(move || {
+                let link = Connection::tcp(stream).expect("TCP");
+                let _ = sealwire::blocking::serve(&gateway, link);
+            });
+        }
     });
     address
 }

@@ -1,6 +1,6 @@
 //! The gateway that is looked at: a process of its own, with a handler as a host would write one.
 //!
-//! **To add an adapter's gateway**: serve [`Hosted`] with it, and name it in [`run`] and in [`ADAPTERS`].
+//! **To add an adapter's gateway**: serve [`Hosted`] with it in [`run`], and name it in [`ADAPTERS`].
 
 use std::convert::Infallible;
 use std::env;
@@ -13,18 +13,22 @@ use sealwire::core::keys::{Identity, KeyRing, RecordLimits};
 use sealwire::core::{ErrorCode, Suite, UnixTime};
 use sealwire::hyper::Gateway;
 use sealwire::memlock::{Policy, SecureMemory, scrub_stack};
-use sealwire::server::{GatewayConfig, Handler, PieceStream, Reply, ReplyBody};
+use sealwire::server::{GatewayConfig, Handler, PieceStream, RawGateway, Reply, ReplyBody};
 use sealwire_scanner::{pause, say};
 use sealwire_tests::marker::Marker;
 use sealwire_tests::rand_core::{TryCryptoRng, TryRng};
 use sealwire_tests::random::SeededRng;
 
 use crate::answers::{body, event};
-use crate::clients::serve;
+use crate::clients::{Wire, serve, serve_blocking, serve_raw};
 use crate::path::Path;
 
 /// The adapters with a gateway.
-pub(crate) const ADAPTERS: &[&str] = &["hyper"];
+pub(crate) const ADAPTERS: &[(&str, Wire)] = &[
+    ("hyper", Wire::Http),
+    ("async-std, raw", Wire::Raw),
+    ("blocking, raw", Wire::Raw),
+];
 
 const MEMORY: SecureMemory = SecureMemory::new(Policy::Required);
 
@@ -38,11 +42,11 @@ pub(crate) fn run() {
         number: AtomicU64::new(0),
     };
     let ring = ring(path, UnixTime::from_millis(now));
+    let config = GatewayConfig::new(MEMORY);
     let address = match &*told("RESIDUE_ADAPTER") {
-        "hyper" => {
-            let gateway = Gateway::new(GatewayConfig::new(MEMORY), ring, hosted);
-            serve(gateway.expect("memory"))
-        }
+        "hyper" => serve(Gateway::new(config, ring, hosted).expect("memory")),
+        "async-std, raw" => serve_raw(RawGateway::new(config, ring, hosted).expect("memory")),
+        "blocking, raw" => serve_blocking(RawGateway::new(config, ring, hosted).expect("memory")),
         other => panic!("no adapter is called {other}"),
     };
     say(&format!("listening on {address}"));

@@ -29,7 +29,7 @@ fn clients_leave_nothing() {
     let mut table = Table::new("Clients, allocator that wipes");
     for adapter in clients::ADAPTERS {
         for &suite in Suite::ALL {
-            watch::clients("clients_leave_nothing", adapter, suite, &mut table);
+            watch::clients("clients_leave_nothing", *adapter, suite, &mut table);
         }
     }
     table.is_clean();
@@ -43,7 +43,7 @@ fn gateways_leave_nothing() {
     let mut table = Table::new("Gateways, allocator that wipes");
     for adapter in gateways::ADAPTERS {
         for &suite in Suite::ALL {
-            watch::gateways("gateways_leave_nothing", adapter, suite, &mut table);
+            watch::gateways("gateways_leave_nothing", *adapter, suite, &mut table);
         }
     }
     table.is_clean();

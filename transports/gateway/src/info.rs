@@ -40,13 +40,22 @@ pub(crate) fn show(info: &MemoryProtectionInfo) {
         (Some(limit), false) => format!("the limit is {}", bytes(limit)),
         (Some(limit), true) => format!("the limit is {}, lifted by CAP_IPC_LOCK", bytes(limit)),
     };
+    row(
+        "locking",
+        match (info.enabled, info.has_memory_locking) {
+            (false, _) => "switched off",
+            (true, true) => "works: a page was locked",
+            (true, false) => "does not work",
+        },
+    );
     let locked = bytes(info.locked_bytes as u64);
     row("locked", &format!("{locked}; {limit}"));
-    if info.unlocked_allocations > 0 {
-        let unlocked = bytes(info.unlocked_bytes as u64);
-        let count = info.unlocked_allocations;
-        row("not locked", &format!("{unlocked} in {count} buffers"));
-    }
+    let unlocked = bytes(info.unlocked_bytes as u64);
+    let (count, refused) = (info.unlocked_allocations, info.lock_failures);
+    row(
+        "not locked",
+        &format!("{unlocked} in {count} buffers; locks refused so far: {refused}"),
+    );
     row("wiping", yes(info.has_secure_zeroing));
     row(
         "core dumps",

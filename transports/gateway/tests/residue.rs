@@ -70,6 +70,8 @@ impl Gates {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     Whole,
+    /// Whole, twenty times, one after another.
+    Twenty,
     /// Whole, and the connection stays open.
     KeptAlive,
     Streamed,
@@ -81,8 +83,9 @@ enum Way {
     Dropped,
 }
 
-const WAYS: [(&str, Way); 8] = [
+const WAYS: [(&str, Way); 9] = [
     ("plain", Way::Whole),
+    ("20 in a row", Way::Twenty),
     ("plain, upstream keeps alive", Way::KeptAlive),
     ("streamed", Way::Streamed),
     ("401", Way::Unauthorized),
@@ -93,6 +96,13 @@ const WAYS: [(&str, Way); 8] = [
 ];
 
 impl Way {
+    const fn exchanges(self) -> usize {
+        match self {
+            Self::Twenty => 20,
+            _ => 1,
+        }
+    }
+
     const fn is_streamed(self) -> bool {
         matches!(self, Self::Streamed | Self::HalfAStream)
     }
@@ -265,7 +275,9 @@ fn serve(way: Way, suite: Suite, folder: &Folder) -> Row {
             let mut chunks = client.stream(&request).await.expect("begun");
             while let Some(Ok(_)) = chunks.next().await {}
         } else {
-            let _ = client.create(&request).await;
+            for _ in 0..way.exchanges() {
+                let _ = client.create(&request).await;
+            }
         }
     });
     let open = gates.next();
@@ -278,6 +290,7 @@ fn serve(way: Way, suite: Suite, folder: &Folder) -> Row {
         asked.abort();
     }
     drop(open);
+    (1..way.exchanges()).for_each(|_| drop(gates.next()));
     if way.is_streamed() {
         let open = gates.next();
         row.during_with(
