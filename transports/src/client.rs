@@ -1,9 +1,12 @@
 //! What every adapter's client shares: the state between sessions, and how a session begins.
 
-use sealwire_core::Now;
-use sealwire_core::Suite;
+use core::time::Duration;
+
 use sealwire_core::exchange::Request;
-use sealwire_core::session::{ClientSession, GatewayState, SessionConfig, SessionEvent, Trust};
+use sealwire_core::session::{
+    ClientSession, GatewayState, SessionConfig, SessionError, SessionEvent, Trust,
+};
+use sealwire_core::{Now, Suite};
 use sealwire_memlock::{SecureBytes, SecureMemory};
 
 use crate::answer::Metadata;
@@ -116,6 +119,18 @@ impl Event {
             _ => Self::Complete,
         })
     }
+}
+
+/// A wait that whoever waits should know of.
+const LONG_WAIT: Duration = Duration::from_secs(5);
+
+/// Says why there is to be another try.
+pub(crate) fn log_wait(reason: &SessionError, wait: Duration) {
+    let level = match wait < LONG_WAIT {
+        true => log::Level::Info,
+        false => log::Level::Warn,
+    };
+    log::log!(level, "{reason}; next try in {:.1} s", wait.as_secs_f64());
 }
 
 /// Seconds of a `retry-after` field. The form with a date is not understood: it would need a calendar.

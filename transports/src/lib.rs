@@ -45,9 +45,19 @@
 //!
 //! # Features
 //!
+//! One for each ecosystem, and the same client in each: `SecureChatCompletion` of the module of that name.
+//!
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `hyper` | no | client and gateway over HTTP/1.1 and HTTP/2, tower layers for both, TLS by rustls |
+//! | `async-std` | no | client over HTTP/1.1, TLS and raw streams, gateway over raw streams, on async-std |
+//! | `futures-io` | no | the same on any runtime with streams of `futures-io`: smol, or tokio by way of tokio-util |
+//! | `blocking` | no | client over a raw stream that its caller opened, a serial line among them; `no_std` |
+//! | `std` | no | `blocking` with TCP, TLS, HTTP/1.1, and a gateway over raw streams |
+//!
+//! A *raw stream* carries the frames and nothing else (section 13 of `docs/protocol.md`): base URLs of `tls://` and `tcp://`.
+//!
+//! Features that begin with an underscore are how these are put together, and nobody else's.
 //!
 //! Without an adapter there is only [`core`], the protocol. The minimum supported Rust version is 1.95.
 #![cfg_attr(not(feature = "_host"), no_std)]

@@ -12,12 +12,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use getrandom::SysRng;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sealwire_core::exchange::Request;
-use sealwire_core::frame::{FrameHeader, FrameType, HEADER_LEN, VERSION};
-use sealwire_core::keys::KeySet;
 use sealwire_core::session::{
     ClientSession, Failure, GatewayState, SessionConfig, SessionEvent, Step, Trust,
 };
-use sealwire_core::{Malformed, Now, UnixTime};
+use sealwire_core::{Now, UnixTime};
 use sealwire_memlock::{Policy, SecureMemory};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -85,30 +83,24 @@ impl Runtime {
                     session.judge(self.now(), false); // only with `Trust::Ask`: show the pin, and ask
                     continue;
                 }
-                Step::FetchKeys => self
+                // On a raw stream both are the same: what the session has to say goes out, what comes back goes in.
+                Step::FetchKeys | Step::Send => self
                     .connected(&mut line)
-                    .and_then(|line| self.fetch_keys(&mut session, line)),
-                Step::Send => self
-                    .connected(&mut line)
-                    .and_then(|line| self.send(&mut session, line, &mut show)),
+                    .and_then(|line| self.talk(&mut session, line, &mut show)),
                 other => {
                     return Err(format!("a step that this loop does not know: {other:?}").into());
                 }
             };
-            // A connection that failed, or whose exchange did not end, is of no more use; the session decides what then.
-            match done {
-                Ok(true) => {}
-                Ok(false) => line = None,
-                Err(error) => {
-                    line = None;
-                    let failure = match error.kind() {
-                        ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable => {
-                            Failure::Connect
-                        }
-                        _ => Failure::Reset,
-                    };
-                    session.handle_failure(self.now(), failure, &mut SysRng);
-                }
+            if let Err(error) = done {
+                let failure = match error.kind() {
+                    ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable => Failure::Connect,
+                    _ => Failure::Reset,
+                };
+                session.handle_failure(self.now(), failure, &mut SysRng);
+            }
+            // A stream that stands in the middle of something is of no more use.
+            if !session.can_carry_on() {
+                line = None;
             }
         }
     }
@@ -123,61 +115,24 @@ impl Runtime {
         line.as_mut().ok_or(ErrorKind::NotConnected.into())
     }
 
-    /// Asks for the key set and gives it to the session. Whether the connection is still good.
-    fn fetch_keys(&self, session: &mut ClientSession, line: &mut TcpStream) -> io::Result<bool> {
-        let mut ask = &[FrameType::KeysRequest as u8, 0, 0, 1, VERSION][..];
-        let mut frame = Vec::new();
-        while self.ready(session, line, !ask.is_empty())? {
-            if let Some(count) = tried(line.write(ask))? {
-                ask = &ask[count..];
-            }
-            let mut bytes = [0; 4096];
-            let Some(count) = tried(line.read(&mut bytes))? else {
-                continue;
-            };
-            if count == 0 {
-                return Err(ErrorKind::UnexpectedEof.into());
-            }
-            frame.extend_from_slice(&bytes[..count]);
-            let Some(header) = frame.first_chunk::<HEADER_LEN>() else {
-                continue;
-            };
-            // A header bounds what follows: KEYS is at most 64 KiB (FRAME-5).
-            let set = match FrameHeader::parse(*header) {
-                Ok(header) if header.kind() != FrameType::Keys => Err(Malformed::Order),
-                Ok(header) if frame.len() < header.size() => continue,
-                Ok(_) => KeySet::parse(&frame[HEADER_LEN..]),
-                Err(error) => Err(error),
-            };
-            match set {
-                Ok(set) => session.handle_key_set(self.now(), set),
-                Err(error) => session.handle_key_error(error),
-            }
-            return Ok(true);
-        }
-        Ok(false)
-    }
-
-    /// Sends the request and reads the answer. Whether the connection is good for another exchange.
-    fn send(
+    /// Carries bytes both ways until the step is done, or will not be: the session then waits for nothing.
+    fn talk(
         &self,
         session: &mut ClientSession,
         line: &mut TcpStream,
         show: &mut impl FnMut(&[u8]) -> io::Result<()>,
-    ) -> io::Result<bool> {
+    ) -> io::Result<()> {
         session.handle_connected(self.now());
         let mut out = [0; 4096];
         let (mut start, mut end) = (0, 0); // what of `out` is still to be written
-        loop {
+        while session.poll_timeout().is_some() {
             if start == end {
                 (start, end) = (
                     0,
                     session.poll_transmit(&mut out).map_err(io::Error::other)?,
                 );
             }
-            if !self.ready(session, line, start < end)? {
-                return Ok(false);
-            }
+            self.wait(session, line, start < end)?;
             if let Some(count) = tried(line.write(&out[start..end]))? {
                 start += count;
             }
@@ -186,11 +141,11 @@ impl Runtime {
                 None => continue,
                 Some(0) => {
                     session.handle_eof(self.now(), &mut SysRng);
-                    return Ok(false);
+                    return Ok(());
                 }
                 Some(count) => &bytes[..count],
             };
-            while session.is_sending() && !rest.is_empty() {
+            while !rest.is_empty() && session.poll_timeout().is_some() {
                 let taken = session.handle_input(self.now(), rest, &mut SysRng);
                 rest = &rest[taken..];
                 match session.poll_event(self.now(), &mut SysRng) {
@@ -199,26 +154,16 @@ impl Runtime {
                     // Plaintext, verified, borrowed from secure memory: gone with the next call.
                     Some(SessionEvent::Data(piece)) => show(piece)?,
                     // Only now is what was shown an answer. The stream goes on; the session need not.
-                    Some(SessionEvent::Complete(_)) => {
-                        session.handle_eof(self.now(), &mut SysRng);
-                        return Ok(true);
-                    }
+                    Some(SessionEvent::Complete(_)) => session.handle_eof(self.now(), &mut SysRng),
                     _ => {}
                 }
             }
-            if !session.is_sending() {
-                return Ok(false);
-            }
         }
+        Ok(())
     }
 
-    /// Sleeps until the socket has something, or room for something if we are `writing`; false when the session's time is over.
-    fn ready(
-        &self,
-        session: &mut ClientSession,
-        line: &TcpStream,
-        writing: bool,
-    ) -> io::Result<bool> {
+    /// Sleeps until the socket has something, or room if we are `writing`, or the session's time is over.
+    fn wait(&self, session: &mut ClientSession, line: &TcpStream, writing: bool) -> io::Result<()> {
         let left = session
             .poll_timeout()
             .map(|due| due.saturating_sub(self.now().monotonic))
@@ -233,7 +178,7 @@ impl Runtime {
             left.as_ref(),
         )?;
         session.handle_timeout(self.now());
-        Ok(session.poll_timeout().is_some())
+        Ok(())
     }
 
     /// The two clocks. A device without a calendar says `UnixTime::UNKNOWN`, and the session learns the gateway's.

@@ -39,7 +39,7 @@ pub(crate) fn just_under_the_limits(on: Combination) {
 }
 
 pub(crate) fn request_over_the_limit(on: Combination) {
-    // The key record tells, so the client refuses before it seals. (A gateway that promised more does not start.)
+    // The key record tells, so the client refuses before it seals. (A gateway that promised more warns its operator.)
     let stand = Stand::with(on, echo(), limited);
     let client = stand.client();
     let error = client.request("POST", "/echo", bytes(&[b'x'; LIMIT + 1]));

@@ -29,8 +29,10 @@ pub struct Cobs<L, B> {
     /// Bytes given out of the frame that stands in the decoder.
     given: usize,
     frame_len: usize,
-    /// An exchange is under way, as far as frames tell.
+    /// Frames of an answer to a client, of a request to a gateway, are wanted.
     under_way: bool,
+    /// A client has sent something, and waits for an answer to begin.
+    is_waiting: bool,
     event: Option<Event>,
 }
 
@@ -91,6 +93,7 @@ impl<L: Link, B: AsRef<[u8]> + AsMut<[u8]>> Cobs<L, B> {
             given: 0,
             frame_len: 0,
             under_way: false,
+            is_waiting: false,
             event: None,
         };
         this.start_packet();
@@ -126,8 +129,8 @@ impl<L: Link, B: AsRef<[u8]> + AsMut<[u8]>> Cobs<L, B> {
                 }
                 // RAW-4: passed over, unless it was of what is under way.
                 Some(_) => {}
-                None if self.under_way => {
-                    self.under_way = false;
+                None if self.under_way || self.is_waiting => {
+                    (self.under_way, self.is_waiting) = (false, false);
                     self.event = Some(match self.side {
                         Side::Client => Event::Lost,
                         Side::Gateway => Event::Anew,
@@ -140,18 +143,23 @@ impl<L: Link, B: AsRef<[u8]> + AsMut<[u8]>> Cobs<L, B> {
 
     /// RAW-4: outside an exchange only what begins one, or answers, is looked at.
     fn is_wanted(&mut self, kind: FrameType) -> bool {
+        let was_waiting = self.is_waiting;
+        self.is_waiting = false;
         match (self.side, kind) {
             (Side::Client, FrameType::Accept) => self.under_way = true,
             (Side::Client, FrameType::Reject | FrameType::Keys) => self.under_way = false,
-            (Side::Client, FrameType::End | FrameType::Error) => {
-                return core::mem::take(&mut self.under_way);
+            (Side::Client, FrameType::End | FrameType::Error) if self.under_way => {
+                self.under_way = false;
             }
-            (Side::Gateway, FrameType::Open) => {
-                self.under_way = true;
+            // A client that has forgotten what was under way asks for the keys first.
+            (Side::Gateway, FrameType::Open | FrameType::KeysRequest) => {
+                self.under_way = kind == FrameType::Open;
                 self.event = Some(Event::Anew);
             }
-            (Side::Gateway, FrameType::KeysRequest) => {}
-            _ => return self.under_way,
+            _ => {
+                self.is_waiting = was_waiting;
+                return self.under_way;
+            }
         }
         true
     }
@@ -209,6 +217,7 @@ impl<L: Link, B: AsRef<[u8]> + AsMut<[u8]>> Write for Cobs<L, B> {
             let (taken, written) = self.encoder.encode(bytes, &mut self.output.bytes);
             (self.output.at, self.output.end) = (0, written);
             if taken > 0 || bytes.is_empty() {
+                self.is_waiting = self.side == Side::Client && !self.under_way;
                 return Ok(taken);
             }
         }
@@ -258,8 +267,12 @@ impl<L: Link, B: AsRef<[u8]> + AsMut<[u8]>> Link for Cobs<L, B> {
         self.line.waker()
     }
 
+    fn keeps_time(&self) -> bool {
+        self.line.keeps_time()
+    }
+
     fn forget(&mut self) -> bool {
-        self.under_way = false;
+        (self.under_way, self.is_waiting) = (false, false);
         self.frame_len = 0;
         self.start_packet();
         true

@@ -96,6 +96,10 @@ impl Link for Connection {
         }
     }
 
+    fn keeps_time(&self) -> bool {
+        true
+    }
+
     fn waker(&mut self) -> io::Result<Option<Waker>> {
         match &mut self.0 {
             Kind::Plain(socket) => socket.waker(),

@@ -67,6 +67,11 @@ pub trait Link: Read + Write {
         })
     }
 
+    /// Whether `wait`, and what follows it, keep to the time.
+    fn keeps_time(&self) -> bool {
+        false
+    }
+
     /// What ends a [`wait`](Self::wait) from another thread, if the stream can do that. Only `serve` asks for it.
     ///
     /// # Errors

@@ -13,9 +13,10 @@ use crate::server::{Doing, Handler, RawConnection, RawGateway};
 /// Serves one raw stream on this thread: key sets and exchanges, one after another, until the client closes it or breaks the
 /// protocol.
 ///
-/// The handler's futures are polled on this thread too. While one waits, a stream that can be woken
-/// ([`Link::waker`]; [`Connection`](super::Connection) is one, on Unix) is read from as well, so that a client that cancels, or goes
-/// away, stops its handler; over another, it does so when the handler has the next piece.
+/// The handler's futures are polled on this thread too. While one waits, the stream is read from as well, so that a client that
+/// cancels stops its handler: one that can be woken ([`Link::waker`]; [`Connection`](super::Connection) is one, on Unix) whatever
+/// comes first, one that only keeps time in turns of 20 ms. Over a stream that does neither, CANCEL is heard when the handler
+/// has the next piece.
 ///
 /// ```no_run
 /// # use sealwire::server::{Handler, RawGateway};
@@ -49,12 +50,15 @@ pub fn serve<H: Handler, L: Link>(gateway: &RawGateway<H>, mut link: L) -> Resul
             continue;
         }
         let (due, may_write) = (connection.deadline(), !connection.output().is_empty());
+        let mut timeout = due.map_or(FOREVER, |due| due.saturating_sub(start.elapsed()));
+        // Nothing is waited for but the handler, and what the client may say to it.
         if due.is_none() && !may_write && !can_be_woken {
-            // There is nothing to wait for but the handler.
-            thread::park();
-            continue;
+            if !link.keeps_time() {
+                thread::park();
+                continue;
+            }
+            timeout = TURN;
         }
-        let timeout = due.map_or(FOREVER, |due| due.saturating_sub(start.elapsed()));
         let wanted = Interest::new(connection.wants_input(), may_write);
         let done = link.wait(wanted, timeout).and_then(|ready| {
             match ready {
@@ -82,6 +86,8 @@ pub fn serve<H: Handler, L: Link>(gateway: &RawGateway<H>, mut link: L) -> Resul
     }
 }
 
+/// How long a handler's next piece may wait for a stream that cannot be woken.
+const TURN: Duration = Duration::from_millis(20);
 /// Longer than anything is waited for.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 

@@ -26,7 +26,7 @@ use tower_service::Service;
 
 use super::upload::{Line, SealedUpload, lock, within};
 use crate::answer::is_type;
-use crate::client::{Client, Event, retry_after};
+use crate::client::{Client, Event, log_wait, retry_after};
 use crate::error::Error;
 
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -34,9 +34,6 @@ type Reply = UnsyncBoxBody<Bytes, BoxError>;
 
 /// The largest key set read, in bytes.
 const MAX_KEY_SET: usize = 256 * 1024;
-/// A wait from which on it is worth a warning.
-const LONG_WAIT: Duration = Duration::from_secs(5);
-
 /// What sealed requests can travel over: every tower service that carries an HTTP request whose body is a [`SealedUpload`] to an HTTP
 /// response. hyper-util's pool is one.
 pub trait HttpService: Clone + Send + 'static {
@@ -148,11 +145,7 @@ impl<S: HttpService> Driver<S> {
         let clock = &self.remote.client.clock;
         let wait = until.saturating_sub(clock.now().monotonic);
         if let Some(reason) = lock(&self.line).session.retry_reason() {
-            let level = match wait < LONG_WAIT {
-                true => log::Level::Info,
-                false => log::Level::Warn,
-            };
-            log::log!(level, "{reason}; next try in {:.1} s", wait.as_secs_f64());
+            log_wait(reason, wait);
         }
         TokioTimer::new().sleep_until(clock.instant(until)).await;
     }

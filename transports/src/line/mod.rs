@@ -20,7 +20,7 @@ use sealwire_core::session::{ClientSession, Failure, GatewayState, Step};
 use sealwire_core::{Error as CoreError, Malformed, Now};
 
 use crate::address::Wire;
-use crate::client::{Client, Event};
+use crate::client::{Client, Event, log_wait};
 use crate::error::{Cause, Error};
 use http1::Http1;
 
@@ -68,6 +68,8 @@ pub(crate) struct Line {
     taken: usize,
     /// The reply has ended.
     ended: bool,
+    /// The wait that was logged.
+    wait: Option<Duration>,
     cause: Option<Cause>,
 }
 
@@ -101,6 +103,7 @@ impl Line {
             input: Vec::new(),
             taken: 0,
             ended: false,
+            wait: None,
             cause: None,
         }
     }
@@ -136,7 +139,14 @@ impl Line {
                 Step::FetchKeys | Step::Send => return Ok(Want::Connect),
                 Step::Judge if self.keys_only => return Ok(Want::Done),
                 Step::Judge => client.judge(&mut self.session, now),
-                Step::Wait(until) => return Ok(Want::Wait(until)),
+                Step::Wait(until) => {
+                    if self.wait.replace(until) != Some(until)
+                        && let Some(reason) = self.session.retry_reason()
+                    {
+                        log_wait(reason, until.saturating_sub(now.monotonic));
+                    }
+                    return Ok(Want::Wait(until));
+                }
                 _ => return Ok(Want::Done),
             }
         }

@@ -3,4 +3,5 @@
 mod adapters;
 mod answers;
 mod failures;
+mod serial;
 mod support;

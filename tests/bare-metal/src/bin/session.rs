@@ -13,12 +13,10 @@ use sealwire_bare_metal::{
     start_heap,
 };
 use sealwire_core::exchange::{Limits, Request};
-use sealwire_core::frame::{FrameType, VERSION};
-use sealwire_core::keys::KeySet;
 use sealwire_core::session::{
     ClientSession, GatewayState, SessionConfig, SessionEvent, Step, Trust,
 };
-use sealwire_core::{Malformed, Now, UnixTime};
+use sealwire_core::{Now, UnixTime};
 use sealwire_memlock::{Policy, SecureMemory};
 
 #[entry]
@@ -59,24 +57,12 @@ fn exchange() -> u32 {
     let mut repeated = false;
     loop {
         match session.step(now(), &mut entropy).expect("an answer") {
-            Step::FetchKeys => {
-                line.send(&[FrameType::KeysRequest as u8, 0, 0, 1, VERSION]);
-                match receive(&mut line, &mut buffer, &mut session) {
-                    Some([kind, _, _, _, set @ ..]) if *kind == FrameType::Keys as u8 => {
-                        match KeySet::parse(set) {
-                            Ok(set) => session.handle_key_set(now(), set),
-                            Err(error) => session.handle_key_error(error),
-                        }
-                    }
-                    Some(_) => session.handle_key_error(Malformed::Order),
-                    None => {}
-                }
-            }
-            Step::Send => {
-                attempts += 1;
-                send(&mut line, &mut session);
+            // On a raw stream both are the same: what the session has to say goes out, what comes back goes in.
+            step @ (Step::FetchKeys | Step::Send) => {
+                attempts += u32::from(step == Step::Send);
                 session.handle_connected(now());
-                while session.is_sending() {
+                send(&mut line, &mut session);
+                while session.poll_timeout().is_some() {
                     let Some(frame) = receive(&mut line, &mut buffer, &mut session) else {
                         continue;
                     };

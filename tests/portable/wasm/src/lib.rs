@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use rand_core::{TryCryptoRng, TryRng};
 use sealwire_core::exchange::{Request, ServerContext, ServerEvent, ServerExchange, ServerOptions};
-use sealwire_core::frame::{FrameHeader, FrameType, HEADER_LEN, VERSION};
 use sealwire_core::head::ResponseHead;
-use sealwire_core::keys::{Identity, KeyRing, KeySet, Pin, RecordLimits};
+use sealwire_core::keys::{Identity, KeyRing, Pin, RecordLimits};
 use sealwire_core::padding::Padding;
 use sealwire_core::replay::MemoryReplayStore;
 use sealwire_core::session::{
@@ -109,9 +108,6 @@ fn shared<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
 struct Client {
     session: ClientSession,
     memory: SecureMemory,
-    /// Bytes of the reply that are not a whole KEYS yet.
-    keys: Vec<u8>,
-    asked: bool,
     answer: SecureBytes,
     complete: bool,
 }
@@ -133,8 +129,6 @@ pub extern "C" fn client_start(len: usize, post_quantum: bool) {
     let session = ClientSession::new(&memory, config, GatewayState::default(), request, now());
     CLIENT.set(Some(Client {
         session,
-        keys: Vec::new(),
-        asked: false,
         answer: memory.with_capacity(0).expect("memory"),
         memory,
         complete: false,
@@ -147,13 +141,8 @@ pub extern "C" fn client_output() -> usize {
     CLIENT.with_borrow_mut(|client| {
         let client = client.as_mut().expect("started");
         match client.session.step(now(), &mut HostRandom) {
-            Ok(Step::FetchKeys) if !client.asked => {
-                client.asked = true;
-                let ask = [FrameType::KeysRequest as u8, 0, 0, 1, VERSION];
-                shared(|shared| shared[..ask.len()].copy_from_slice(&ask));
-                ask.len()
-            }
-            Ok(Step::Send) => {
+            // On a raw stream both are the same.
+            Ok(Step::FetchKeys | Step::Send) => {
                 shared(|shared| client.session.poll_transmit(shared)).expect("memory")
             }
             Ok(_) => 0,
@@ -173,21 +162,8 @@ pub extern "C" fn client_input(len: usize) {
 
 impl Client {
     fn input(&mut self, mut bytes: &[u8]) {
-        if !self.session.is_sending() {
-            self.keys.extend_from_slice(bytes);
-            let Some(header) = self.keys.first_chunk::<HEADER_LEN>() else {
-                return;
-            };
-            let header = FrameHeader::parse(*header).expect("a frame");
-            assert_eq!(header.kind(), FrameType::Keys);
-            if self.keys.len() == header.size() {
-                let set = KeySet::parse(&self.keys[HEADER_LEN..]).expect("a key set");
-                self.session.handle_key_set(now(), set);
-            }
-            return;
-        }
         self.session.handle_connected(now());
-        while !bytes.is_empty() && self.session.is_sending() {
+        while !bytes.is_empty() && self.session.poll_timeout().is_some() {
             let taken = self.session.handle_input(now(), bytes, &mut HostRandom);
             bytes = &bytes[taken..];
             match self.session.poll_event(now(), &mut HostRandom) {
