@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -50,6 +51,8 @@ impl Relay {
         let address = listener.local_addr().expect("bound");
         let connections = Arc::<Mutex<Vec<_>>>::default();
         let kept = connections.clone();
+        // A damaged request may come again on another connection, and is let through then.
+        let armed = Arc::new(AtomicBool::new(true));
         thread::spawn(move || {
             for client in listener.incoming() {
                 let client = client.expect("a connection");
@@ -68,10 +71,11 @@ impl Relay {
                     Fault::CutReply(at) => (None, Some((at, true))),
                     Fault::DamageReply(at) => (None, Some((at, false))),
                 };
-                pass(&client, &gateway, recorded.clone(), up, |recorded| {
+                let (kept, armed) = (recorded.clone(), armed.clone());
+                pass(&client, &gateway, kept, up, armed.clone(), |recorded| {
                     &mut recorded.up
                 });
-                pass(&gateway, &client, recorded, down, |recorded| {
+                pass(&gateway, &client, recorded, down, armed, |recorded| {
                     &mut recorded.down
                 });
             }
@@ -94,6 +98,7 @@ fn pass(
     to: &TcpStream,
     recorded: Arc<Mutex<Recorded>>,
     mut fault: Option<(usize, bool)>,
+    armed: Arc<AtomicBool>,
     direction: fn(&mut Recorded) -> &mut Vec<u8>,
 ) {
     let (mut from, mut to) = (from.try_clone().expect("TCP"), to.try_clone().expect("TCP"));
@@ -113,7 +118,7 @@ fn pass(
                     } else if cut {
                         end = at;
                     } else {
-                        bytes[at] ^= 1;
+                        bytes[at] ^= u8::from(armed.swap(false, Ordering::SeqCst));
                         fault = None;
                     }
                 }
