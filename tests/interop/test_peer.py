@@ -20,7 +20,16 @@ from sealwire_peer.client import Client, GatewaySaid
 from sealwire_peer.errors import Malformed, Refused, TooLarge, Truncated, Undecryptable, Untrusted
 from sealwire_peer.exchange import ClientExchange, GatewayExchange, ResponseReceiver
 from sealwire_peer.heads import RequestHead, ResponseHead
-from sealwire_peer.keys import Identity, decode_record, encode_record, pin_of
+from sealwire_peer.keys import (
+    Identity,
+    KeySet,
+    Signed,
+    decode_key_set,
+    decode_record,
+    encode_record,
+    key_set_from_json,
+    pin_of,
+)
 from sealwire_peer.sealing import HYBRID_SUITE, P256_SUITE, Sealer, Secrets, open_header, request_info
 from sealwire_peer.server import CHAT, Server, new_gateway
 
@@ -128,6 +137,34 @@ class Layout(unittest.TestCase):
                 packet = cobs.encode(data)
                 self.assertEqual(packet.index(0), len(packet) - 1)
                 self.assertEqual(cobs.decode(packet[:-1]), data)
+
+
+class KeySets(unittest.TestCase):
+    def test_an_array_is_no_object(self) -> None:
+        """REC-5"""
+        good = json.loads(KeySet(bytes(65), (Signed(b"record", bytes(64)),)).to_json())
+        key_set_from_json(json.dumps(good))
+        for bad in (list(good.values()), {**good, "keys": [list(good["keys"][0].values())]}, {**good, "keys": {}}):
+            with self.assertRaises(Refused):
+                key_set_from_json(json.dumps(bad))
+
+    def test_a_record_is_as_long_as_its_length_can_say(self) -> None:
+        """REC-5"""
+        longest = KeySet(bytes(65), (Signed(bytes(65_535), bytes(64)),))
+        self.assertEqual(key_set_from_json(longest.to_json()), longest)
+        self.assertEqual(decode_key_set(longest.encode()), longest)
+        with self.assertRaises(Refused):
+            key_set_from_json(KeySet(bytes(65), (Signed(bytes(65_536), bytes(64)),)).to_json())
+
+    def test_no_form_has_more_records_than_another(self) -> None:
+        most = KeySet(bytes(65), (Signed(b"record", bytes(64)),) * 64)
+        self.assertEqual(key_set_from_json(most.to_json()), most)
+        self.assertEqual(decode_key_set(most.encode()), most)
+        more = KeySet(bytes(65), most.keys * 2)
+        with self.assertRaises(Refused):
+            key_set_from_json(more.to_json())
+        with self.assertRaises(Refused):
+            decode_key_set(more.encode())
 
 
 class Vectors(unittest.TestCase):

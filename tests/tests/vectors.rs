@@ -301,6 +301,7 @@ fn gateway_key(vector: &Value) -> GatewayKey {
         evidence: None,
     };
     KeySet::new(identity, vec![signed])
+        .expect("one short record")
         .select(suite(vector), clock(vector))
         .expect("a good record")
 }

@@ -250,7 +250,7 @@ fn both_ends_take_it() {
     let received = server.take_request().expect("announced");
     assert_eq!(received.body().expose(), QUESTION);
 
-    let set = KeySet::new(identity, vec![signed]);
+    let set = KeySet::new(identity, vec![signed]).expect("one short record");
     let key = set.select(Suite::P256, NOW).expect("valid now");
     let mut seed = [0; SEED_LEN].to_vec();
     seed[..32].copy_from_slice(&EPHEMERAL_IKM);

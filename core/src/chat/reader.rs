@@ -5,10 +5,8 @@ use core::fmt;
 
 use sealwire_memlock::{SecureBytes, SecureMemory};
 
-use super::answer::{
-    ApiError, ChatChunk, ChatCompletion, CompletionToolCall, DeltaToolCall, ErrorBody, Usage,
-};
-use super::json::JsonStr;
+use super::answer::{ApiError, ChatCompletion, DeltaToolCall, ErrorBody, Part, Parts, Text, Usage};
+use super::json::{Json, JsonStr};
 use super::{ChatError, SseParser};
 use crate::head::ResponseHead;
 
@@ -123,8 +121,8 @@ pub struct ChatReader {
     status: u16,
     body: Body,
     limit: usize,
-    /// How many events of what stands in the body were given out.
-    given: usize,
+    /// What is still to be given out of what stands in the body.
+    parts: Parts,
     end: End,
     failure: Option<ChatError>,
 }
@@ -135,6 +133,26 @@ enum Body {
     Coming(SecureBytes),
     Whole(ChatCompletion),
     Error(Option<ErrorBody>),
+}
+
+impl Body {
+    /// What the places of parts are in.
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Stream(parser) => parser.event_data().unwrap_or_default(),
+            Self::Whole(completion) => completion.body(),
+            Self::Coming(_) | Self::Error(_) => &[],
+        }
+    }
+
+    /// The error that it tells of.
+    fn error(&self) -> Option<ApiError<'_>> {
+        match self {
+            Self::Stream(parser) => parser.event()?.chunk().ok()?.error(),
+            Self::Error(error) => error.as_ref()?.error(),
+            Self::Coming(_) | Self::Whole(_) => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -186,7 +204,7 @@ impl ChatReader {
             status: head.status,
             body,
             limit,
-            given: 0,
+            parts: Parts::NONE,
             end: End::Open,
             failure: None,
         })
@@ -210,7 +228,7 @@ impl ChatReader {
         }
         match &mut self.body {
             Body::Stream(parser) => {
-                if parser.event().is_some() {
+                if parser.event_data().is_some() {
                     return Ok(0);
                 }
                 let taken = parser.handle_input(input)?;
@@ -241,7 +259,7 @@ impl ChatReader {
             self.end = End::Marked;
             parser.forget_event();
         } else {
-            event.chunk()?;
+            self.parts = Parts::of_chunk(&event.chunk()?);
         }
         Ok(())
     }
@@ -267,10 +285,15 @@ impl ChatReader {
                 self.body = Body::Stream(parser);
             }
             Body::Coming(body) if self.status < 300 => {
-                self.body = Body::Whole(ChatCompletion::parse(body)?);
+                let completion = ChatCompletion::parse(body)?;
+                self.parts = Parts::of_completion(&completion);
+                self.body = Body::Whole(completion);
             }
-            // What comes in place of an answer need not be JSON.
-            Body::Coming(body) => self.body = Body::Error(ErrorBody::parse(body).ok()),
+            Body::Coming(body) => {
+                self.parts = Parts::FAILED;
+                // What comes in place of an answer need not be JSON.
+                self.body = Body::Error(ErrorBody::parse(body).ok());
+            }
             ended => self.body = ended,
         }
         if self.end != End::Told {
@@ -291,17 +314,15 @@ impl ChatReader {
         if self.failure.is_some() {
             return None;
         }
-        if self.part(self.given).is_some() {
-            self.given += 1;
-            let failed = matches!(self.part(self.given - 1), Some(ChatEvent::Failed { .. }));
-            if failed && self.end == End::Open {
+        if let Some(part) = self.parts.take_next(self.body.bytes()) {
+            if matches!(part, Part::Failed) && self.end == End::Open {
                 self.end = End::Marked;
             }
-            return self.part(self.given - 1);
+            return self.event(part);
         }
         if let Body::Stream(parser) = &mut self.body {
             parser.forget_event();
-            self.given = 0;
+            self.parts = Parts::NONE;
         }
         if self.end == End::Verified {
             self.end = End::Told;
@@ -310,28 +331,37 @@ impl ChatReader {
         None
     }
 
-    /// Part number `n` of what stands in the body.
-    fn part(&self, n: usize) -> Option<ChatEvent<'_>> {
-        match &self.body {
-            Body::Stream(parser) => {
-                // It was checked when it came in.
-                let chunk = parser.event()?.chunk().ok()?;
-                match chunk.error() {
-                    Some(error) => self.failed(Some(error)).filter(|_| n == 0),
-                    None => parts_of_chunk(chunk).nth(n),
+    /// A part of what stands in the body, read where it stands.
+    fn event(&self, part: Part) -> Option<ChatEvent<'_>> {
+        let body = self.body.bytes();
+        Some(match part {
+            Part::Text { kind, choice, at } => {
+                let text = Json::at(body, at).as_str()?;
+                match kind {
+                    Text::Reasoning => ChatEvent::Reasoning { choice, text },
+                    Text::Content => ChatEvent::Text { choice, text },
+                    Text::Refusal => ChatEvent::Refusal { choice, text },
+                    Text::FinishReason => {
+                        let reason = text;
+                        ChatEvent::Finish { choice, reason }
+                    }
                 }
             }
-            Body::Coming(_) => None,
-            Body::Whole(completion) => parts_of_completion(completion).nth(n),
-            Body::Error(error) => self
-                .failed(error.as_ref().and_then(ErrorBody::error))
-                .filter(|_| n == 0),
-        }
-    }
-
-    fn failed<'a>(&self, error: Option<ApiError<'a>>) -> Option<ChatEvent<'a>> {
-        let status = self.status;
-        Some(ChatEvent::Failed { status, error })
+            Part::ToolCall {
+                choice,
+                counted,
+                at,
+            } => {
+                let mut call = ToolCallDelta::from(DeltaToolCall::new(Json::at(body, at)));
+                call.index = counted.or(call.index);
+                ChatEvent::ToolCall { choice, call }
+            }
+            Part::Usage(usage) => ChatEvent::Usage(usage),
+            Part::Failed => ChatEvent::Failed {
+                status: self.status,
+                error: self.body.error(),
+            },
+        })
     }
 
     /// The whole answer, if it was not streamed, and is there: for what the events leave out.
@@ -354,60 +384,6 @@ fn is_event_stream(content_type: &str) -> bool {
     essence.trim().eq_ignore_ascii_case("text/event-stream")
 }
 
-/// A text that says something.
-fn some(text: Option<JsonStr<'_>>) -> Option<JsonStr<'_>> {
-    text.filter(|text| !text.is_empty())
-}
-
-fn parts_of_chunk(chunk: ChatChunk<'_>) -> impl Iterator<Item = ChatEvent<'_>> {
-    let choices = chunk.choices().flat_map(|part| {
-        let choice = part.index();
-        let delta = part.delta();
-        let texts = [
-            delta
-                .and_then(|delta| some(delta.reasoning_content()))
-                .map(|text| ChatEvent::Reasoning { choice, text }),
-            delta
-                .and_then(|delta| some(delta.content()))
-                .map(|text| ChatEvent::Text { choice, text }),
-            delta
-                .and_then(|delta| some(delta.refusal()))
-                .map(|text| ChatEvent::Refusal { choice, text }),
-        ];
-        let calls = delta.into_iter().flat_map(|delta| delta.tool_calls());
-        let calls = calls.map(move |call| ChatEvent::ToolCall {
-            choice,
-            call: call.into(),
-        });
-        let finish = some(part.finish_reason());
-        let finish = finish.map(|reason| ChatEvent::Finish { choice, reason });
-        texts.into_iter().flatten().chain(calls).chain(finish)
-    });
-    choices.chain(chunk.usage().map(ChatEvent::Usage))
-}
-
-fn parts_of_completion(completion: &ChatCompletion) -> impl Iterator<Item = ChatEvent<'_>> {
-    let choices = completion.choices().flat_map(|part| {
-        let choice = part.index();
-        let message = part.message();
-        let texts = [
-            some(message.reasoning_content()).map(|text| ChatEvent::Reasoning { choice, text }),
-            some(message.content()).map(|text| ChatEvent::Text { choice, text }),
-            some(message.refusal()).map(|text| ChatEvent::Refusal { choice, text }),
-        ];
-        let calls = (0..)
-            .zip(message.tool_calls())
-            .map(move |(index, call)| ChatEvent::ToolCall {
-                choice,
-                call: whole_call(index, call),
-            });
-        let finish = some(part.finish_reason());
-        let finish = finish.map(|reason| ChatEvent::Finish { choice, reason });
-        texts.into_iter().flatten().chain(calls).chain(finish)
-    });
-    choices.chain(completion.usage().map(ChatEvent::Usage))
-}
-
 impl<'a> From<DeltaToolCall<'a>> for ToolCallDelta<'a> {
     fn from(call: DeltaToolCall<'a>) -> Self {
         Self {
@@ -420,12 +396,5 @@ impl<'a> From<DeltaToolCall<'a>> for ToolCallDelta<'a> {
     }
 }
 
-fn whole_call(index: u64, call: CompletionToolCall<'_>) -> ToolCallDelta<'_> {
-    ToolCallDelta {
-        index: Some(index),
-        id: call.id(),
-        kind: call.kind(),
-        name: call.name(),
-        arguments: call.arguments(),
-    }
-}
+#[cfg(test)]
+mod tests;

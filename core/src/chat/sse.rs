@@ -128,12 +128,9 @@ impl SseParser {
 
     /// The event that is complete, or was lent last, left where it is.
     pub(super) fn event(&self) -> Option<SseEvent<'_>> {
-        if self.state == State::Reading {
-            return None;
-        }
-        // "If the data buffer's last character is a U+000A LINE FEED (LF) character, then remove the last character
-        // from the data buffer." Every line of data has left one.
-        let data = &self.buffer.expose()[..self.data_len - 1];
+        let data = self.event_data()?;
+        #[cfg(test)]
+        super::json::work::count(data.len());
         Some(SseEvent {
             event: match self.event.is_empty() {
                 true => "message",
@@ -142,6 +139,16 @@ impl SseParser {
             data: core::str::from_utf8(data).unwrap_or(""),
             id: checked_text(&self.last_event_id),
         })
+    }
+
+    /// The data of that event, without going over it again.
+    pub(super) fn event_data(&self) -> Option<&[u8]> {
+        if self.state == State::Reading {
+            return None;
+        }
+        // "If the data buffer's last character is a U+000A LINE FEED (LF) character, then remove the last character
+        // from the data buffer." Every line of data has left one.
+        Some(&self.buffer.expose()[..self.data_len - 1])
     }
 
     /// Ends the stream. An event that is complete can still be polled. The parser is then at the start of another

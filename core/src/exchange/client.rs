@@ -1,25 +1,28 @@
 //! The client's end of an exchange.
 
+mod prepared;
+
 use aes_gcm::Aes256Gcm;
 use rand_core::TryCryptoRng;
 use sealwire_memlock::{SecureArray, SecureMemory};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
 use super::incoming::Incoming;
 use super::limits::Limits;
 use super::outgoing::{Outgoing, Queue};
 use super::request::Request;
-use crate::agreement::{KeyAgreement, RustCrypto, SEED_LEN};
-use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
-use crate::frame::{FrameHeader, FrameType, MIN_MAX_FRAME};
+use crate::agreement::{KeyAgreement, RustCrypto};
+use crate::error::{Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
+use crate::frame::FrameType;
 use crate::head::{EXCHANGE_ID_LEN, ResponseHead};
 use crate::keys::GatewayKey;
 use crate::padding::Padding;
-use crate::record::{Complete, OpenHeader, Opener, Sealer};
+use crate::record::{Complete, Opener};
 use crate::schedule::{KEY_BLOCK_LEN, KeyBlock};
 use crate::state::{ClientState, client_table, next};
-use crate::suite::{RecordAead, Suite};
+use crate::suite::RecordAead;
 use crate::time::UnixTime;
+use prepared::Prepared;
 
 /// How a client seals and what it accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -478,72 +481,6 @@ impl<A> core::fmt::Debug for ClientExchange<A> {
         f.debug_struct("ClientExchange")
             .field("state", &self.state)
             .finish_non_exhaustive()
-    }
-}
-
-/// What `new` makes before it takes the request.
-struct Prepared<A> {
-    outgoing: Outgoing<A>,
-    enc_digest: Sha256,
-    exchange_id: [u8; EXCHANGE_ID_LEN],
-    incoming: Incoming,
-}
-
-impl<A: RecordAead> Prepared<A> {
-    fn new<R: TryCryptoRng + ?Sized>(
-        memory: &SecureMemory,
-        agreement: &dyn KeyAgreement,
-        key: &GatewayKey,
-        request: &Request,
-        now: UnixTime,
-        options: ClientOptions,
-        rng: &mut R,
-    ) -> Result<Self, Error> {
-        let mut seed = memory.array::<SEED_LEN>()?;
-        rng.try_fill_bytes(seed.expose_mut())
-            .map_err(|_| Environment::Random)?;
-        let mut exchange_id = [0; EXCHANGE_ID_LEN];
-        rng.try_fill_bytes(&mut exchange_id)
-            .map_err(|_| Environment::Random)?;
-
-        let header = OpenHeader::new(key.suite, key.key_id);
-        let mut enc = [0; Suite::MAX_ENC_LEN];
-        let enc = &mut enc[..key.suite.enc_len()];
-        let mut keys = KeyBlock::new(memory.array::<KEY_BLOCK_LEN>()?);
-        let public_key = &key.public_key;
-        agreement.encapsulate(
-            &header,
-            public_key,
-            seed.expose_mut(),
-            enc,
-            keys.secrets_mut(),
-        )?;
-
-        let mut queue = Queue::default();
-        let open = FrameHeader::new(FrameType::Open, OpenHeader::LEN + enc.len())?;
-        queue.push(&open.to_bytes());
-        queue.push(&header.to_bytes());
-        queue.push(enc);
-
-        let max_frame = options.request_frame.min(key.max_frame as usize);
-        let mut outgoing =
-            Outgoing::new(Sealer::new(keys), memory, options.padding, max_frame, queue)?;
-        outgoing.head(|out| {
-            request.encode_head(
-                exchange_id,
-                now,
-                options.response.frame,
-                options.response_padding,
-                out,
-            )
-        })?;
-        let incoming = Incoming::new(memory, options.response, MIN_MAX_FRAME)?;
-        Ok(Self {
-            outgoing,
-            enc_digest: Sha256::new_with_prefix(enc),
-            exchange_id,
-            incoming,
-        })
     }
 }
 

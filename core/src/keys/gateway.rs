@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::pin::{IDENTITY_LEN, Pin};
 use super::record::{KEY_ID_LEN, KeyRecord, SKEW, key_id, signed_parts};
-use super::set::{KeySet, SignedRecord};
+use super::set::{KeySet, MAX_RECORDS, SignedRecord};
 use crate::agreement::{KeyAgreement, Keys, RustCrypto, derive_key_pair};
 use crate::error::{Environment, Error, Malformed, RejectCode};
 use crate::frame::DEFAULT_MAX_FRAME;
@@ -311,9 +311,11 @@ impl KeyRing {
             .keys
             .iter()
             .rev()
+            .take(MAX_RECORDS)
             .map(|key| key.signed.clone())
             .collect();
         KeySet::new(*self.identity.public(), records)
+            .expect("no more records than that, each as long as its suite has it")
     }
 }
 

@@ -2,8 +2,13 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
+use core::marker::PhantomData;
+
 use base64ct::{Base64, Encoding};
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::pin::{IDENTITY_LEN, Pin};
@@ -15,7 +20,9 @@ use crate::time::UnixTime;
 /// The largest key set read, as KEYS or as JSON, in bytes.
 const MAX_JSON: usize = 256 * 1024;
 /// More records than any gateway has use for.
-const MAX_RECORDS: usize = 64;
+pub(super) const MAX_RECORDS: usize = 64;
+/// The longest record, in bytes: what its length in KEYS can say (REC-5). Those of known suites have at most 1283.
+const MAX_RECORD: usize = u16::MAX as usize;
 
 /// An identity and the records it signed, not yet trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +86,7 @@ impl GatewayKey {
 struct Document {
     version: u8,
     identity: String,
-    keys: Vec<DocumentKey>,
+    keys: Vec<Object<DocumentKey>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -90,10 +97,49 @@ struct DocumentKey {
     evidence: Option<String>,
 }
 
+/// What must be a JSON object (REC-5): derived code alone takes an array of a struct's members for the struct as well.
+#[derive(Serialize)]
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+    }
+}
+
 impl KeySet {
     /// A set of an identity and its records.
-    pub fn new(identity: [u8; IDENTITY_LEN], records: Vec<SignedRecord>) -> Self {
-        Self { identity, records }
+    ///
+    /// # Errors
+    /// [`Malformed::Keys`] for more than 64 records, or one longer than 65,535 bytes (REC-5).
+    pub fn new(
+        identity: [u8; IDENTITY_LEN],
+        records: Vec<SignedRecord>,
+    ) -> Result<Self, Malformed> {
+        if records.len() > MAX_RECORDS {
+            return Err(Malformed::Keys("count"));
+        }
+        if records
+            .iter()
+            .any(|signed| signed.record.len() > MAX_RECORD)
+        {
+            return Err(Malformed::Keys("length"));
+        }
+        Ok(Self { identity, records })
     }
 
     /// Reads the body of a KEYS frame.
@@ -127,19 +173,15 @@ impl KeySet {
         if !rest.is_empty() {
             return Err(Malformed::Keys("length"));
         }
-        Ok(Self {
-            identity: *identity,
-            records,
-        })
+        Self::new(*identity, records)
     }
 
     /// The body of a KEYS frame; evidence travels by HTTP only.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = self.identity.to_vec();
-        let records = &self.records[..self.records.len().min(MAX_RECORDS)];
-        out.push(records.len() as u8);
-        for signed in records {
-            // Records are at most 1283 bytes.
+        // Both numbers fit: `new` has seen to it.
+        out.push(self.records.len() as u8);
+        for signed in &self.records {
             out.extend_from_slice(&(signed.record.len() as u16).to_be_bytes());
             out.extend_from_slice(&signed.record);
             out.extend_from_slice(&signed.signature);
@@ -155,7 +197,7 @@ impl KeySet {
         if json.len() > MAX_JSON {
             return Err(Malformed::Keys("length"));
         }
-        let document: Document =
+        let Object(document): Object<Document> =
             serde_json::from_slice(json).map_err(|_| Malformed::Keys("json"))?;
         if document.version != 1 {
             return Err(Malformed::Keys("version"));
@@ -167,7 +209,7 @@ impl KeySet {
         let records = document
             .keys
             .iter()
-            .map(|key| {
+            .map(|Object(key)| {
                 Ok(SignedRecord {
                     record: Base64::decode_vec(&key.record)
                         .map_err(|_| Malformed::Keys("record"))?,
@@ -181,7 +223,7 @@ impl KeySet {
                 })
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { identity, records })
+        Self::new(identity, records)
     }
 
     /// The JSON document.
@@ -192,10 +234,12 @@ impl KeySet {
             keys: self
                 .records
                 .iter()
-                .map(|signed| DocumentKey {
-                    record: Base64::encode_string(&signed.record),
-                    signature: Base64::encode_string(&signed.signature),
-                    evidence: signed.evidence.as_deref().map(Base64::encode_string),
+                .map(|signed| {
+                    Object(DocumentKey {
+                        record: Base64::encode_string(&signed.record),
+                        signature: Base64::encode_string(&signed.signature),
+                        evidence: signed.evidence.as_deref().map(Base64::encode_string),
+                    })
                 })
                 .collect(),
         };
@@ -272,3 +316,6 @@ fn fixed<const N: usize>(text: &str, field: &'static str) -> Result<[u8; N], Mal
         _ => Err(Malformed::Keys(field)),
     }
 }
+
+#[cfg(test)]
+mod tests;

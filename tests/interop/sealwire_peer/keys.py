@@ -19,6 +19,9 @@ from .errors import Refused, Untrusted
 from .sealing import Suite
 
 SKEW = 300_000
+# What the length of a record in KEYS can say (REC-5), and how many records this peer reads.
+MAX_RECORD = 65_535
+MAX_RECORDS = 64
 _SPKI = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
 _LABEL = b"sealwire/1 key record\x00"
 
@@ -169,7 +172,15 @@ def decode_key_set(body: bytes) -> KeySet:
         cursor.done()
     except _Short as error:
         raise Refused("key set has the wrong length") from error
-    return KeySet(identity, keys)
+    return _bounded(KeySet(identity, keys))
+
+
+def _bounded(key_set: KeySet) -> KeySet:
+    if len(key_set.keys) > MAX_RECORDS:
+        raise Refused("key set has too many records")
+    if any(len(key.record) > MAX_RECORD for key in key_set.keys):
+        raise Refused("record is longer than KEYS can say")
+    return key_set
 
 
 def key_set_from_json(text: str | bytes) -> KeySet:
@@ -181,10 +192,14 @@ def key_set_from_json(text: str | bytes) -> KeySet:
 
     try:
         top = json.loads(text)
+        if not isinstance(top, dict) or not isinstance(top["keys"], list):
+            raise Refused("key set is no object with a list of keys")
+        if not all(isinstance(key, dict) for key in top["keys"]):
+            raise Refused("key is no object")
         if type(top["version"]) is not int or top["version"] != 1:
             raise Refused("key set of another version")
         keys = tuple(Signed(binary(key, "record"), binary(key, "signature")) for key in top["keys"])
-        return KeySet(binary(top, "identity"), keys)
+        return _bounded(KeySet(binary(top, "identity"), keys))
     except (KeyError, TypeError, ValueError, binascii.Error, RecursionError) as error:
         raise Refused("key set does not parse") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -1058,6 +1059,10 @@ def key_sets() -> list[Vector]:
     add("set-cut", "a byte of the key set missing", "", one(good).encode()[:-1])
     add("set-empty", "no records", "", KeySet(IDENTITY.public, ()))
     add("json-version-2", "a key set of version 2", "", one(good).to_json().replace('"version": 1', '"version": 2'))
+    document = json.loads(one(good).to_json())
+    add("json-array", "an array in place of the document", "REC-5", json.dumps(list(document.values())))
+    keys = [list(key.values()) for key in document["keys"]]
+    add("json-key-array", "an array in place of a key", "REC-5", json.dumps({**document, "keys": keys}))
     urlsafe = one(good).to_json().replace("+", "-").replace("/", "_")
     add("json-urlsafe", "the wrong alphabet of base64", "", urlsafe)
     add("json-no-padding", "base64 without padding", "", one(good).to_json().replace("=", ""))

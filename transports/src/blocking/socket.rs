@@ -7,7 +7,8 @@ use std::os::{fd::AsFd, unix::net::UnixStream};
 #[cfg(unix)]
 use std::sync::Arc;
 #[cfg(unix)]
-use std::task::{Wake, Waker};
+use std::task::Wake;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 #[cfg(unix)]
@@ -63,6 +64,11 @@ impl Socket {
         bell.set_nonblocking(true)?;
         self.alarm = Some(alarm);
         Ok(Some(Arc::new(Bell(bell)).into()))
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn waker(&mut self) -> io::Result<Option<Waker>> {
+        Ok(None)
     }
 
     /// Woken by whoever has the waker.

@@ -55,11 +55,10 @@ where
     /// use sealwire::blocking::{Clock, NoDeadline, SecureChatCompletion};
     /// use sealwire::chat::{ChatRequest, Message};
     /// # fn example(
-    /// #     uart: impl embedded_io::Read<Error = E> + embedded_io::Write<Error = E>,
+    /// #     uart: impl embedded_io::Read + embedded_io::Write,
     /// #     clock: impl Clock,
     /// #     random: impl rand_core::TryCryptoRng,
     /// # ) -> Result<(), sealwire::Error> {
-    /// # type E = embedded_io::ErrorKind;
     /// let client = SecureChatCompletion::over(NoDeadline(uart), clock, random)
     ///     .api_key("sk-...")
     ///     .pin("sha256:0c5e...".parse().expect("a pin"))

@@ -162,7 +162,7 @@ impl<'a> Delta<'a> {
     /// More of the tool calls.
     pub fn tool_calls(&self) -> impl Iterator<Item = DeltaToolCall<'a>> + use<'a> {
         let calls = self.raw("tool_calls").into_iter().flat_map(Json::items);
-        calls.map(|json| DeltaToolCall { json })
+        calls.map(DeltaToolCall::new)
     }
 }
 
@@ -173,6 +173,11 @@ pub struct DeltaToolCall<'a> {
 }
 
 impl<'a> DeltaToolCall<'a> {
+    /// `json` must have been checked as a tool call, of a chunk or a whole answer.
+    pub(in crate::chat) const fn new(json: Json<'a>) -> Self {
+        Self { json }
+    }
+
     /// Which of the calls; some servers send each call whole and leave it out.
     pub fn index(&self) -> Option<u64> {
         self.raw("index")?.as_u64()

@@ -142,6 +142,11 @@ impl ChatCompletion {
         self.raw("usage").map(Usage::read)
     }
 
+    /// The bytes that the places of its values are of.
+    pub(in crate::chat) fn body(&self) -> &[u8] {
+        self.body.expose().as_bytes()
+    }
+
     /// Gives the body back.
     pub fn into_body(self) -> SecureBytes {
         self.body.into_bytes()

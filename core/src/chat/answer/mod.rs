@@ -7,6 +7,7 @@ mod accumulator;
 mod chunk;
 mod completion;
 mod error_body;
+mod parts;
 mod shape;
 mod usage;
 
@@ -14,6 +15,7 @@ pub use accumulator::{AccumulatedChoice, AccumulatedToolCall, ChatAccumulator};
 pub use chunk::{ChatChunk, ChunkChoice, Delta, DeltaToolCall};
 pub use completion::{ChatCompletion, Choice, CompletionMessage, CompletionToolCall};
 pub use error_body::{ApiError, ErrorBody};
+pub(super) use parts::{Part, Parts, Text};
 pub use usage::Usage;
 
 /// The parts of a view that do not differ: access to what it is a view of, and a `Debug` that shows none of it.

@@ -35,6 +35,10 @@ pub use escape::{unescape_in_place, unescape_into};
 pub use string::{JsonStr, Text};
 pub use value::{Items, Json, Members};
 
+pub(super) use value::Place;
+#[cfg(test)]
+pub(super) use value::work;
+
 use super::ChatError;
 
 /// The name by which `serde_json::value::RawValue` tells a serializer that its text is JSON already.

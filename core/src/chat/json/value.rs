@@ -1,6 +1,7 @@
 //! Borrowed JSON values: checked once, then read where they lie.
 
 use core::fmt;
+use core::ops::Range;
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -62,6 +63,24 @@ impl<'a> Json<'a> {
         Self {
             offset: text.len() - text.trim_start_matches(is_whitespace).len(),
             text: text.trim_matches(is_whitespace),
+        }
+    }
+
+    /// A value that stands at `place` of a body that [`Json::parse`] has accepted before. Nothing else of the body is looked at.
+    pub(in crate::chat) fn at(body: &'a [u8], place: Place) -> Self {
+        let bytes = body.get(place.start..place.end).unwrap_or_default();
+        Self {
+            // It was checked with the body.
+            text: core::str::from_utf8(bytes).unwrap_or(""),
+            offset: place.start,
+        }
+    }
+
+    /// Where it stands.
+    pub(in crate::chat) const fn place(self) -> Place {
+        Place {
+            start: self.offset,
+            end: self.offset + self.text.len(),
         }
     }
 
@@ -186,6 +205,36 @@ impl<'a> Iterator for Items<'a> {
     }
 }
 
+/// Where a value stands in the body that was parsed, or what is left of an array; it borrows nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::chat) struct Place {
+    start: usize,
+    end: usize,
+}
+
+impl Place {
+    pub(in crate::chat) const EMPTY: Self = Self { start: 0, end: 0 };
+
+    /// The items of the array that stands here, none of them taken.
+    pub(in crate::chat) const fn inside(self) -> Self {
+        Self {
+            start: self.start + 1,
+            end: self.end - 1,
+        }
+    }
+
+    /// Takes the next item of an array whose rest this is.
+    pub(in crate::chat) fn take_item(&mut self, body: &[u8]) -> Option<Self> {
+        let item = next_value(body.get(self.start..self.end)?)?;
+        let item = Self {
+            start: self.start + item.start,
+            end: self.start + item.end,
+        };
+        self.start = item.end;
+        Some(item)
+    }
+}
+
 /// What stands between the brackets of a checked array or object. As it was checked, separators only need to be
 /// passed over.
 #[derive(Clone)]
@@ -207,18 +256,26 @@ impl<'a> Inside<'a> {
     }
 
     fn next_value(&mut self) -> Option<Json<'a>> {
-        let separators = |c| is_whitespace(c) || c == ',' || c == ':';
-        let trimmed = self.rest.trim_start_matches(separators);
-        let offset = self.offset + (self.rest.len() - trimmed.len());
-        if trimmed.is_empty() {
+        let Some(value) = next_value(self.rest.as_bytes()) else {
             self.rest = "";
             return None;
-        }
-        let (text, rest) = trimmed.split_at(value_len(trimmed.as_bytes()));
-        self.rest = rest;
-        self.offset = offset + text.len();
+        };
+        let offset = self.offset + value.start;
+        self.offset += value.end;
+        let text = &self.rest[value.clone()];
+        self.rest = &self.rest[value.end..];
         Some(Json { text, offset })
     }
+}
+
+/// The first value in what stands between the brackets of a checked array or object.
+fn next_value(inside: &[u8]) -> Option<Range<usize>> {
+    let separator = |byte: &u8| is_whitespace(char::from(*byte)) || matches!(byte, b',' | b':');
+    let start = inside.iter().position(|byte| !separator(byte))?;
+    let end = start + value_len(&inside[start..]);
+    #[cfg(test)]
+    work::count(end);
+    Some(start..end)
 }
 
 /// The length of the checked value that `bytes` starts with; it ends beside an ASCII byte, so at a character boundary.
@@ -268,4 +325,24 @@ fn string_len(bytes: &[u8]) -> usize {
 
 fn is_whitespace(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\n' | '\r')
+}
+
+/// How many bytes reading has gone over in this thread: what a test of LIMIT-2 counts.
+#[cfg(test)]
+pub(in crate::chat) mod work {
+    extern crate std;
+
+    use core::cell::Cell;
+
+    std::thread_local! {
+        static SCANNED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(in crate::chat) fn count(bytes: usize) {
+        SCANNED.set(SCANNED.get() + bytes);
+    }
+
+    pub(in crate::chat) fn take() -> usize {
+        SCANNED.take()
+    }
 }
