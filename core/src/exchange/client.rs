@@ -129,7 +129,7 @@ impl ClientExchange {
     /// Agrees on keys with `key` and gets the request ready. `now` goes into the sealed head.
     ///
     /// # Errors
-    /// [`Misuse`] for a head or body that cannot be sent, [`Environment`] if memory or randomness cannot be had: with the request,
+    /// [`Misuse`] for a head or body that cannot be sent, [`Environment`](crate::Environment) if memory or randomness cannot be had: with the request,
     /// so that nothing is lost. [`PeerError`] if the gateway's key is not valid.
     #[allow(clippy::result_large_err)] // the request comes back, whatever its size
     pub fn new<R: TryCryptoRng + ?Sized>(
@@ -250,7 +250,7 @@ impl<A: RecordAead> ClientExchange<A> {
     /// Writes the next bytes to send into `out` and says how many; 0 when there are none.
     ///
     /// # Errors
-    /// [`Environment`] if secure memory cannot be had.
+    /// [`Environment`](crate::Environment) if secure memory cannot be had.
     pub fn poll_transmit(&mut self, out: &mut [u8]) -> Result<usize, Error> {
         let mut written = 0;
         while written < out.len() {

@@ -254,8 +254,9 @@ impl Process {
         }
         // SAFETY: all of the region is open, and the block that had it is gone.
         unsafe { heap::wipe(ptr, capacity) };
-        drop(region);
         let mut state = self.state();
+        // Closed with the state locked, as it was opened: whoever gets these addresses next, the wiping comes before.
+        drop(region);
         state.large[kind as usize] -= capacity;
         state.encourage();
         if kind == Kind::Unlocked {
