@@ -164,6 +164,8 @@ fn answer(way: Way, gate: &Gate, stream: &mut TcpStream) {
 /// A gateway in a process of its own, and all that is known of its keys.
 struct Serve {
     subject: Paused,
+    /// What it draws is written down as long as it runs.
+    _drew: Draws,
     relay: Relay,
     spy: Spy,
     private: Wanted,
@@ -214,6 +216,7 @@ impl Serve {
         private.extend(&spy::identity(&scalar));
         Self {
             subject,
+            _drew: drew,
             relay,
             spy,
             private,
