@@ -16,9 +16,9 @@ use sealwire_memlock::{SecureBytes, SecureMemory};
 
 use super::driver::BoxError;
 use super::receive::Pieces;
+use crate::client::AnswerStream;
 use crate::error::Error;
 use crate::server::{PieceStream, Sealed};
-use crate::stream::AnswerStream;
 
 /// The field that a retry repeats.
 pub(super) static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -6,10 +6,11 @@ use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either, FutureExt, TryFutureExt, select};
+use futures_util::stream::{BoxStream, StreamExt, try_unfold};
 use getrandom::SysRng;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
@@ -19,14 +20,13 @@ use hyper::rt::Timer;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::{self, connect::capture_connection};
 use hyper_util::rt::TokioTimer;
+use sealwire_core::Malformed;
 use sealwire_core::keys::KeySet;
-use sealwire_core::session::{ClientSession, Failure, GatewayState, Step};
-use sealwire_core::{Error as CoreError, Malformed};
+use sealwire_core::session::Failure;
 use tower_service::Service;
 
 use super::upload::{Line, SealedUpload, lock, within};
-use crate::answer::is_type;
-use crate::client::{Client, Event, log_wait, retry_after};
+use crate::client::{Client, Drive, Event, Next, Task, is_type, retry_after};
 use crate::error::Error;
 
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -72,82 +72,67 @@ pub(super) struct Remote {
 }
 
 /// Carries one request to its answer. Dropping it cancels.
-pub(super) struct Driver<S> {
+struct Loop<S> {
     remote: Arc<Remote>,
     service: S,
     line: Arc<Mutex<Line>>,
-    known: GatewayState,
     reply: Option<Reply>,
     /// What of the reply the session has not taken yet.
     chunk: Bytes,
-    cause: Option<BoxError>,
 }
 
-impl<S: HttpService> Driver<S> {
-    pub(super) fn new(remote: Arc<Remote>, service: S, session: ClientSession) -> Self {
-        Self {
-            known: session.gateway().clone(),
-            line: Line::new(remote.clone(), session),
+/// The loop as a driver.
+pub(super) struct Driver {
+    line: Arc<Mutex<Line>>,
+    events: BoxStream<'static, Result<Event, Error>>,
+}
+
+impl Driver {
+    pub(super) fn new<S: HttpService>(remote: Arc<Remote>, service: S, task: Task) -> Self {
+        let line = Line::new(remote.clone(), task);
+        let work = Loop {
             remote,
             service,
+            line: line.clone(),
             reply: None,
             chunk: Bytes::new(),
-            cause: None,
-        }
+        };
+        let events = try_unfold(work, |mut work| async {
+            Ok(work.next().await?.map(|event| (event, work)))
+        });
+        let events = events.boxed();
+        Self { line, events }
+    }
+}
+
+impl Drive for Driver {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>, Error>> {
+        self.events.poll_next_unpin(cx).map(Option::transpose)
     }
 
+    fn key_set(&self) -> Result<KeySet, Error> {
+        lock(&self.line).task.key_set()
+    }
+}
+
+impl<S: HttpService> Loop<S> {
     /// The next event of the answer; `None` once it was whole.
-    pub(super) async fn next(&mut self) -> Result<Option<Event>, Error> {
+    async fn next(&mut self) -> Result<Option<Event>, Error> {
+        let clock = &self.remote.clone().client.clock;
         loop {
-            match self.step()? {
-                Step::FetchKeys => self.fetch_keys().await,
-                Step::Judge => {
-                    let now = self.remote.client.clock.now();
-                    self.remote.client.judge(&mut lock(&self.line).session, now);
-                }
-                Step::Send if self.reply.is_none() => self.send().await?,
-                Step::Send => {
+            let next = lock(&self.line).step()?;
+            match next {
+                Next::FetchKeys => self.fetch_keys().await,
+                Next::Send if self.reply.is_none() => self.send().await?,
+                Next::Send => {
                     if let Some(event) = self.read().await? {
                         return Ok(Some(event));
                     }
                 }
-                Step::Wait(until) => self.sleep_until(until).await,
-                _ => return Ok(None),
+                Next::Wait(until) => TokioTimer::new().sleep_until(clock.instant(until)).await,
+                Next::Done => return Ok(None),
             }
         }
-    }
-
-    /// The gateway's keys, not judged: goes no further than that.
-    pub(super) async fn key_set(mut self) -> Result<KeySet, Error> {
-        loop {
-            match self.step()? {
-                Step::FetchKeys => self.fetch_keys().await,
-                Step::Wait(until) => self.sleep_until(until).await,
-                _ => {
-                    let line = lock(&self.line);
-                    let set = line.session.key_set().cloned();
-                    return set.ok_or_else(|| CoreError::from(Malformed::Order).into());
-                }
-            }
-        }
-    }
-
-    fn step(&mut self) -> Result<Step, Error> {
-        let client = &self.remote.client;
-        let mut line = lock(&self.line);
-        let step = line.session.step(client.clock.now(), &mut SysRng);
-        client.learn(&mut self.known, &line.session);
-        step.map_err(|error| Error::from(error).because(self.cause.take()))
-    }
-
-    /// Waits for the next try, and says so: a gateway may ask for a long wait.
-    async fn sleep_until(&mut self, until: Duration) {
-        let clock = &self.remote.client.clock;
-        let wait = until.saturating_sub(clock.now().monotonic);
-        if let Some(reason) = lock(&self.line).session.retry_reason() {
-            log_wait(reason, wait);
-        }
-        TokioTimer::new().sleep_until(clock.instant(until)).await;
     }
 
     async fn fetch_keys(&mut self) {
@@ -160,18 +145,19 @@ impl<S: HttpService> Driver<S> {
             return;
         };
         let now = self.remote.client.clock.now();
-        let session = &mut lock(&self.line).session;
+        let task = &mut lock(&self.line).task;
         match body {
             Ok(body) => match KeySet::from_json(&body) {
-                Ok(set) => session.handle_key_set(now, set),
-                Err(error) => session.handle_key_error(error),
+                Ok(set) => task.session.handle_key_set(now, set),
+                Err(error) => task.session.handle_key_error(error),
             },
             Err(error) if error.is::<LengthLimitError>() => {
-                session.handle_key_error(Malformed::Keys("length"));
+                task.session.handle_key_error(Malformed::Keys("length"));
             }
             Err(error) => {
-                self.cause = Some(error);
-                session.handle_failure(now, Failure::Reset, &mut SysRng);
+                task.cause = Some(error);
+                task.session
+                    .handle_failure(now, Failure::Reset, &mut SysRng);
             }
         }
     }
@@ -196,7 +182,7 @@ impl<S: HttpService> Driver<S> {
         mut request: Request<SealedUpload>,
         expected: &str,
     ) -> Option<Reply> {
-        self.cause = None;
+        lock(&self.line).task.cause = None;
         // A request without a body does not show when it has a connection. hyper-util's pool tells.
         let mut connection = capture_connection(&mut request);
         let line = &self.line;
@@ -214,7 +200,7 @@ impl<S: HttpService> Driver<S> {
         };
         let reply = within(&self.remote, line, work).await?;
         let now = self.remote.client.clock.now();
-        let session = &mut lock(line).session;
+        let task = &mut lock(line).task;
         match reply {
             Ok(reply) => {
                 let field = |name| {
@@ -227,13 +213,14 @@ impl<S: HttpService> Driver<S> {
                     && field(CONTENT_TYPE).is_some_and(|found| is_type(found, expected));
                 let wait = field(RETRY_AFTER).and_then(retry_after);
                 let status = reply.status().as_u16();
-                session
+                task.session
                     .handle_reply(now, status, is_expected, wait, &mut SysRng)
                     .then(|| reply.into_body())
             }
             Err(error) => {
-                session.handle_failure(now, failure(error.as_ref()), &mut SysRng);
-                self.cause = Some(error);
+                let failure = failure(error.as_ref());
+                task.session.handle_failure(now, failure, &mut SysRng);
+                task.cause = Some(error);
                 None
             }
         }
@@ -246,13 +233,13 @@ impl<S: HttpService> Driver<S> {
             if event.is_some() {
                 return Ok(event);
             }
-            let is_sending = lock(&self.line).session.is_sending();
+            let is_sending = lock(&self.line).task.session.is_sending();
             let frame = match is_sending {
                 true => within(&self.remote, &self.line, reply.frame()).await,
                 false => None,
             };
             let now = self.remote.client.clock.now();
-            let session = &mut lock(&self.line).session;
+            let task = &mut lock(&self.line).task;
             match frame {
                 Some(Some(Ok(frame))) => {
                     // Trailers are not the protocol's.
@@ -261,8 +248,8 @@ impl<S: HttpService> Driver<S> {
                 }
                 // However the reply ends, it was whole if END was there.
                 Some(end) => {
-                    self.cause = end.and_then(Result::err);
-                    session.handle_eof(now, &mut SysRng);
+                    task.cause = end.and_then(Result::err);
+                    task.session.handle_eof(now, &mut SysRng);
                 }
                 None => {}
             }

@@ -27,11 +27,11 @@ mod server;
 mod upload;
 
 pub use body::{AnswerBody, RequestBody, SealedBody};
-pub use client::{HttpPool, SecureChatCompletion, Transport};
+pub use client::{Http, HttpPool, SecureChatCompletion, Settings};
 pub use driver::HttpService;
 pub use gateway_layer::{Exchange, GatewayLayer, GatewayService};
 pub use layer::SealLayer;
 pub use server::Gateway;
 pub use upload::SealedUpload;
 
-pub use crate::stream::{AnswerStream, ChatStream};
+pub use crate::client::{AnswerStream, ChatStream};

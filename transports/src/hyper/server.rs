@@ -17,7 +17,7 @@ use sealwire_core::{Error as CoreError, UnixTime};
 
 use super::body::SealedBody;
 use super::receive::receive;
-use crate::answer::is_type;
+use crate::client::is_type;
 use crate::error::Error;
 use crate::server::{GatewayConfig, Handler, Sealed, Shared};
 
