@@ -82,6 +82,8 @@ mod error;
 #[cfg(feature = "futures-io")]
 pub mod futures_io;
 #[cfg(feature = "hyper")]
+mod http;
+#[cfg(feature = "hyper")]
 pub mod hyper;
 #[cfg(feature = "_lines")]
 mod line;

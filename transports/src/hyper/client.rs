@@ -2,41 +2,30 @@
 
 use std::sync::Arc;
 
-use hyper::Uri;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client as Pool, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 
-use super::driver::{Driver, HttpService, Remote};
-use super::layer::SealLayer;
-use super::upload::SealedUpload;
-use crate::client::{
-    Client, ClientBuilder, Config, Drive, SecureChatCompletion as Face, Task, Transport,
-};
+use crate::client::{ClientBuilder, SecureChatCompletion as Face};
 use crate::error::Error;
+use crate::http::{Http, Remote, SealLayer, SealedUpload, over};
 
 /// hyper-util's pool of connections, plain and TLS: what a client goes over that brings nothing else.
 pub type HttpPool = Pool<HttpsConnector<HttpConnector>, SealedUpload>;
+
+/// A client of a gateway, which goes over an [`HttpService`](super::HttpService): a pool of its own, or what a [`SealLayer`] was laid
+/// around.
+///
+/// It is a tower service itself, which seals any `http::Request`: see there. It must be used within a tokio runtime, which hyper's pool
+/// and timers need.
+pub type SecureChatCompletion<S = HttpPool> = Face<Http<S>>;
 
 /// What only the hyper client can be told.
 #[derive(Debug, Default)]
 pub struct Settings {
     tls: Option<ClientConfig>,
     http2_only: bool,
-}
-
-/// A client of a gateway, which goes over an [`HttpService`]: a pool of its own, or what a [`SealLayer`] was laid around.
-///
-/// It is a tower service itself, which seals any `http::Request`: see there. It must be used within a tokio runtime, which hyper's pool
-/// and timers need.
-pub type SecureChatCompletion<S = HttpPool> = Face<Http<S>>;
-
-/// Requests of HTTP, by whatever carries them.
-#[derive(Clone)]
-pub struct Http<S> {
-    pub(super) remote: Arc<Remote>,
-    service: S,
 }
 
 impl ClientBuilder<Settings> {
@@ -79,7 +68,7 @@ impl ClientBuilder<Settings> {
             .pool_timer(TokioTimer::new())
             .http2_only(transport.http2_only)
             .build(connector);
-        Ok(over(remote(config)?, pool))
+        Ok(over(Remote::new(config)?, pool))
     }
 
     /// A layer that seals what passes through an HTTP client that there is already. Connections, TLS and the version of HTTP are
@@ -94,23 +83,8 @@ impl ClientBuilder<Settings> {
                 "TLS and the version of HTTP are up to the client under the layer: set them there",
             ));
         }
-        Ok(SealLayer::new(remote(config)?))
+        Ok(SealLayer::new(Remote::new(config)?))
     }
-}
-
-fn remote(config: Config) -> Result<Arc<Remote>, Error> {
-    let uri = |path| {
-        format!("{}{path}", config.base_url)
-            .parse::<Uri>()
-            .map_err(|error| {
-                Error::config("the base URL cannot be read").because(Some(error.into()))
-            })
-    };
-    Ok(Arc::new(Remote {
-        keys_uri: uri(crate::KEYS_PATH)?,
-        send_uri: uri(crate::SEND_PATH)?,
-        client: Client::new(config),
-    }))
 }
 
 fn platform_tls() -> Result<ClientConfig, rustls::Error> {
@@ -124,22 +98,5 @@ impl SecureChatCompletion {
     /// Sets up a client of the gateway at `base_url`.
     pub fn builder(base_url: impl Into<String>) -> ClientBuilder<Settings> {
         ClientBuilder::new(base_url.into(), Settings::default())
-    }
-}
-
-/// A client whose requests `service` carries.
-pub(super) const fn over<S>(remote: Arc<Remote>, service: S) -> SecureChatCompletion<S> {
-    let transport = Http { remote, service };
-    Face { transport }
-}
-
-impl<S: HttpService> Transport for Http<S> {
-    fn client(&self) -> &Client {
-        &self.remote.client
-    }
-
-    fn drive(&self, task: Task) -> Box<dyn Drive + Send> {
-        let (remote, service) = (self.remote.clone(), self.service.clone());
-        Box::new(Driver::new(remote, service, task))
     }
 }

@@ -14,7 +14,7 @@ use hyper::rt::{Sleep, Timer};
 use hyper_util::rt::TokioTimer;
 use sealwire_core::Error as CoreError;
 
-use super::driver::Remote;
+use super::client::Remote;
 use crate::client::{Event, Next, Task};
 use crate::error::Error;
 

@@ -19,8 +19,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::{AnswerBody, IDEMPOTENCY_KEY};
-use super::client::{SecureChatCompletion, over};
-use super::driver::{BoxError, HttpService, Remote};
+use super::client::{Remote, SecureChatCompletion, over};
+use super::service::{BoxError, HttpService};
 use crate::client::Client;
 use crate::client::Metadata;
 use crate::error::Error;
@@ -74,7 +74,7 @@ use crate::error::Error;
 pub struct SealLayer(Arc<Remote>);
 
 impl SealLayer {
-    pub(super) const fn new(remote: Arc<Remote>) -> Self {
+    pub(crate) const fn new(remote: Arc<Remote>) -> Self {
         Self(remote)
     }
 }

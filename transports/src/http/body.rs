@@ -14,8 +14,8 @@ use hyper::header::HeaderName;
 use sealwire_core::ErrorCode;
 use sealwire_memlock::{SecureBytes, SecureMemory};
 
-use super::driver::BoxError;
 use super::receive::Pieces;
+use super::service::BoxError;
 use crate::client::AnswerStream;
 use crate::error::Error;
 use crate::server::{PieceStream, Sealed};

@@ -1,9 +1,7 @@
-//! The loop around a session: what [`Step`] asks for, done over an HTTP service.
+//! The loop around a session: what [`Next`] asks for, done over an HTTP service.
 
 use std::convert::Infallible;
-use std::error::Error as StdError;
-use std::future::{pending, poll_fn};
-use std::io;
+use std::future::pending;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -12,64 +10,24 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either, FutureExt, TryFutureExt, select};
 use futures_util::stream::{BoxStream, StreamExt, try_unfold};
 use getrandom::SysRng;
-use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
-use hyper::body::Body;
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::rt::Timer;
-use hyper::{Method, Request, Response, StatusCode, Uri};
-use hyper_util::client::legacy::{self, connect::capture_connection};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::TokioTimer;
 use sealwire_core::Malformed;
 use sealwire_core::keys::KeySet;
 use sealwire_core::session::Failure;
-use tower_service::Service;
 
+use super::client::Remote;
+use super::service::{BoxError, HttpService, Reply, failure};
 use super::upload::{Line, SealedUpload, lock, within};
-use crate::client::{Client, Drive, Event, Next, Task, is_type, retry_after};
+use crate::client::{Drive, Event, Next, Task, is_type, retry_after};
 use crate::error::Error;
-
-pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
-type Reply = UnsyncBoxBody<Bytes, BoxError>;
 
 /// The largest key set read, in bytes.
 const MAX_KEY_SET: usize = 256 * 1024;
-/// What sealed requests can travel over: every tower service that carries an HTTP request whose body is a [`SealedUpload`] to an HTTP
-/// response. hyper-util's pool is one.
-pub trait HttpService: Clone + Send + 'static {
-    #[doc(hidden)]
-    fn send(&mut self, request: Request<SealedUpload>) -> Sending;
-}
-
-type Sending = BoxFuture<'static, Result<Response<Reply>, BoxError>>;
-
-impl<S, B> HttpService for S
-where
-    S: Service<Request<SealedUpload>, Response = Response<B>> + Clone + Send + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    fn send(&mut self, request: Request<SealedUpload>) -> Sending {
-        // The one that is asked whether it is ready is the one that is called; a clone may not be.
-        let clone = self.clone();
-        let mut service = std::mem::replace(self, clone);
-        Box::pin(async move {
-            let ready = poll_fn(|cx| service.poll_ready(cx).map_err(Into::into));
-            ready.await?;
-            let reply = service.call(request).await.map_err(Into::into)?;
-            Ok(reply.map(|body| body.map_err(Into::into).boxed_unsync()))
-        })
-    }
-}
-
-/// A gateway as its client knows it, and where it is.
-pub(super) struct Remote {
-    pub(super) client: Client,
-    pub(super) keys_uri: Uri,
-    pub(super) send_uri: Uri,
-}
 
 /// Carries one request to its answer. Dropping it cancels.
 struct Loop<S> {
@@ -263,21 +221,4 @@ impl<S: HttpService> Loop<S> {
 fn key_set(body: Reply) -> BoxFuture<'static, Result<Bytes, BoxError>> {
     let body = Limited::new(body, MAX_KEY_SET).collect();
     body.map_ok(Collected::to_bytes).boxed()
-}
-
-/// What an error of the service is to a session.
-fn failure(error: &(dyn StdError + 'static)) -> Failure {
-    // What an I/O error wraps is not its source; that is the source of what it wraps.
-    let wrapped = error
-        .downcast_ref()
-        .and_then(io::Error::get_ref)
-        .map(|error| error as &(dyn StdError + 'static));
-    let is_connect = error.downcast_ref().is_some_and(legacy::Error::is_connect);
-    match wrapped.or_else(|| error.source()).map(failure) {
-        _ if error.is::<rustls::Error>() => Failure::Tls,
-        Some(Failure::Tls) => Failure::Tls,
-        _ if is_connect => Failure::Connect,
-        Some(beneath) => beneath,
-        None => Failure::Reset,
-    }
 }
