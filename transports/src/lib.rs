@@ -91,9 +91,11 @@ mod line;
 mod pool;
 #[cfg(feature = "_gateway")]
 pub mod server;
-#[cfg(feature = "_tls")]
+#[cfg(feature = "_http1")]
 mod tls;
 
+#[cfg(feature = "_tls")]
+pub use client::Settings;
 #[cfg(feature = "_client")]
 pub use client::{Answer, Chunk, ClientBuilder, Completion, Metadata, ServerMemory};
 #[cfg(feature = "_async")]

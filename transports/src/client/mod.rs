@@ -15,6 +15,8 @@ mod chunks;
 mod completion;
 mod config;
 mod drive;
+#[cfg(feature = "_tls")]
+mod settings;
 mod stream;
 mod task;
 
@@ -33,6 +35,10 @@ pub use completion::{SecureChatCompletion, Transport};
 pub use config::ClientBuilder;
 pub(crate) use config::Config;
 pub(crate) use drive::{Drive, Event};
+#[cfg(feature = "_tls")]
+pub use settings::Settings;
+#[cfg(feature = "_tls")]
+pub(crate) use settings::configured;
 #[cfg(feature = "_async")]
 pub use stream::{AnswerStream, ChatStream};
 pub(crate) use stream::{Chat, Pieces};
