@@ -35,7 +35,7 @@ mod client;
 mod cobs;
 #[cfg(feature = "std")]
 mod connection;
-mod driver;
+mod io;
 mod link;
 #[cfg(feature = "std")]
 mod network;
