@@ -24,7 +24,13 @@ impl KeysFetch {
         count
     }
 
-    /// Takes bytes up to the end of the frame. Returns how many, and the key set once it is there.
+    /// Bytes of memory that it holds: at most a KEYS frame, and twice that where the buffer has just grown.
+    pub(super) fn buffered(&self) -> usize {
+        self.frame.capacity()
+    }
+
+    /// Takes bytes up to the end of the frame. Returns how many, and the key set once it is there. An answer that comes before the
+    /// question has left is none (RAW-2): behind half a KEYS_REQUEST nothing else could follow.
     pub(super) fn handle_input(
         &mut self,
         input: &[u8],
@@ -35,7 +41,9 @@ impl KeysFetch {
         };
         // FRAME-3, FRAME-5: the length is checked before its memory is taken, and memory grows with what arrived.
         let size = match FrameHeader::parse(*header) {
-            Ok(header) if header.kind() == FrameType::Keys => header.size(),
+            Ok(header) if header.kind() == FrameType::Keys && self.sent == REQUEST.len() => {
+                header.size()
+            }
             Ok(_) => return (consumed, Some(Err(Malformed::Order))),
             Err(error) => return (consumed, Some(Err(error))),
         };

@@ -437,6 +437,16 @@ impl<A: RecordAead> ClientSession<A> {
         }
     }
 
+    /// Bytes of memory that the session holds for what has arrived and for what waits to leave, the request's body not counted: those
+    /// of [`ClientExchange::buffered`], or of the key set on a raw stream, of which a frame can bring 65,539.
+    pub fn buffered(&self) -> usize {
+        match &self.phase {
+            Phase::FetchKeys(_) => self.keys.buffered(),
+            Phase::Send(exchange) => exchange.buffered(),
+            _ => 0,
+        }
+    }
+
     /// What was learned of the gateway, for the next session.
     pub const fn gateway(&self) -> &GatewayState {
         &self.gateway

@@ -20,9 +20,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::{IDEMPOTENCY_KEY, RequestBody, SealedBody, pieces};
-use super::driver::BoxError;
 use super::receive::{Pieces, answer_streamed, receive};
-use super::server::{is_sealed, sealed_reply, unsealed};
+use super::routes::{is_sealed, sealed_reply, unsealed};
+use super::service::BoxError;
 use crate::error::Error;
 use crate::server::{GatewayConfig, Reply, ReplyBody, Shared};
 

@@ -111,7 +111,7 @@ impl<'a, H, B: Body> Arrival<'a, H, B> {
 }
 
 /// Reads a request to its end. It is whole if the event says so.
-pub(super) async fn receive<H, B: Body>(
+pub(crate) async fn receive<H, B: Body>(
     shared: &Shared<H>,
     body: B,
 ) -> Result<(ServerExchange, Option<ServerEvent>), CoreError> {

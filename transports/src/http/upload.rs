@@ -13,10 +13,9 @@ use hyper::body::{Body, Frame, SizeHint};
 use hyper::rt::{Sleep, Timer};
 use hyper_util::rt::TokioTimer;
 use sealwire_core::Error as CoreError;
-use sealwire_core::session::ClientSession;
 
-use super::driver::Remote;
-use crate::client::Event;
+use super::client::Remote;
+use crate::client::{Event, Next, Task};
 use crate::error::Error;
 
 /// Ciphertext handed to the HTTP library at once.
@@ -24,7 +23,7 @@ const UPLOAD_CHUNK: usize = 32 * 1024;
 
 /// What the driver and the request body have in common.
 pub(super) struct Line {
-    pub(super) session: ClientSession,
+    pub(super) task: Task,
     remote: Arc<Remote>,
     /// Counts the tries: the body of an earlier one must not take bytes of a later one.
     turn: u64,
@@ -34,9 +33,9 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(remote: Arc<Remote>, session: ClientSession) -> Arc<Mutex<Self>> {
+    pub(super) fn new(remote: Arc<Remote>, task: Task) -> Arc<Mutex<Self>> {
         Arc::new(Mutex::new(Self {
-            session,
+            task,
             remote,
             turn: 0,
             waker: None,
@@ -46,28 +45,27 @@ impl Line {
 
     /// There is a connection: the deadline is another.
     pub(super) fn connected(&mut self) {
-        self.session
+        self.task
+            .session
             .handle_connected(self.remote.client.clock.now());
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
     }
 
+    /// What to do next.
+    pub(super) fn step(&mut self) -> Result<Next, Error> {
+        let client = &self.remote.client;
+        self.task.step(client, client.clock.now(), &mut SysRng)
+    }
+
     /// Feeds the session from `chunk` up to the next event.
     pub(super) fn take(&mut self, chunk: &mut Bytes) -> Result<Option<Event>, Error> {
         let client = &self.remote.client;
         let now = client.clock.now();
-        loop {
-            let consumed = self.session.handle_input(now, chunk, &mut SysRng);
-            chunk.advance(consumed);
-            if let Some(event) = self.session.poll_event(now, &mut SysRng) {
-                let suite = client.config.session.suite;
-                return Event::copy_from(event, suite, client.memory()).map(Some);
-            }
-            if consumed == 0 {
-                return Ok(None);
-            }
-        }
+        let (taken, event) = self.task.take(client, now, chunk, &mut SysRng)?;
+        chunk.advance(taken);
+        Ok(event)
     }
 }
 
@@ -88,7 +86,7 @@ pub(super) async fn within<T>(
             let due = {
                 let mut line = lock(line);
                 line.waker = Some(cx.waker().clone());
-                line.session.poll_timeout()
+                line.task.session.poll_timeout()
             };
             let Some(due) = due else {
                 return Poll::Ready(None);
@@ -99,7 +97,7 @@ pub(super) async fn within<T>(
             };
             ready!(sleep.as_mut().poll(cx));
             alarm = None;
-            lock(line).session.handle_timeout(clock.now());
+            lock(line).task.session.handle_timeout(clock.now());
         }
     })
     .await
@@ -150,7 +148,7 @@ impl Body for SealedUpload {
             return abandoned();
         };
         let mut line = lock(&line);
-        if line.turn != self.turn || !line.session.is_sending() {
+        if line.turn != self.turn || !line.task.session.is_sending() {
             return abandoned();
         }
         // Whoever asks for the body has a connection.
@@ -158,7 +156,7 @@ impl Body for SealedUpload {
             line.connected();
         }
         let mut buffer = vec![0; UPLOAD_CHUNK];
-        match line.session.poll_transmit(&mut buffer) {
+        match line.task.session.poll_transmit(&mut buffer) {
             Ok(0) => Poll::Ready(None),
             Ok(count) => {
                 buffer.truncate(count);

@@ -3,7 +3,7 @@
 use sealwire_core::chat::SseParser;
 use sealwire_memlock::{SecureBytes, SecureMemory};
 
-use crate::answer::{Chunk, Metadata};
+use super::answer::{Chunk, Metadata};
 use crate::error::Error;
 
 /// Finds chunks in the pieces of an answer that is server-sent events.

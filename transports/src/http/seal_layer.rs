@@ -19,10 +19,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::{AnswerBody, IDEMPOTENCY_KEY};
-use super::client::SecureChatCompletion;
-use super::driver::{BoxError, HttpService, Remote};
-use crate::answer::Metadata;
+use super::client::{Remote, SecureChatCompletion, over};
+use super::service::{BoxError, HttpService};
 use crate::client::Client;
+use crate::client::Metadata;
 use crate::error::Error;
 
 /// Seals what passes through an HTTP client: a tower [`Layer`] around any [`HttpService`], made by
@@ -74,7 +74,7 @@ use crate::error::Error;
 pub struct SealLayer(Arc<Remote>);
 
 impl SealLayer {
-    pub(super) const fn new(remote: Arc<Remote>) -> Self {
+    pub(crate) const fn new(remote: Arc<Remote>) -> Self {
         Self(remote)
     }
 }
@@ -89,7 +89,7 @@ impl<S: HttpService> Layer<S> for SealLayer {
     type Service = SecureChatCompletion<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SecureChatCompletion::over(self.0.clone(), inner)
+        over(self.0.clone(), inner)
     }
 }
 
@@ -113,9 +113,9 @@ where
         let this = self.clone();
         Box::pin(async move {
             let (parts, body) = request.into_parts();
-            let body = collect(&this.remote.client, body).await?;
+            let body = collect(&this.transport.remote.client, body).await?;
             let answer = this
-                .send(sealed_request(&this.remote, &parts, body)?)
+                .send(sealed_request(&this.transport.remote, &parts, body)?)
                 .await?;
             let mut response = Response::new(());
             response_head(&mut response, answer.metadata())?;

@@ -14,11 +14,11 @@ use hyper::header::HeaderName;
 use sealwire_core::ErrorCode;
 use sealwire_memlock::{SecureBytes, SecureMemory};
 
-use super::driver::BoxError;
 use super::receive::Pieces;
+use super::service::BoxError;
+use crate::client::AnswerStream;
 use crate::error::Error;
 use crate::server::{PieceStream, Sealed};
-use crate::stream::AnswerStream;
 
 /// The field that a retry repeats.
 pub(super) static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
