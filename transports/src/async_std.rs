@@ -24,9 +24,10 @@ use std::time::Duration;
 use async_std::net::TcpStream;
 use async_std::task;
 
+use crate::Settings;
 use crate::client::ClientBuilder;
 pub use crate::client::{AnswerStream, ChatStream};
-use crate::futures_io::{Connector, Settings};
+use crate::futures_io::Connector;
 use crate::server::{Handler, RawGateway};
 
 /// A client of a gateway on async-std.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use rustls::ClientConfig;
-
 use super::connection::Connector;
 use super::io::{Gateway, Request};
-use crate::client::{Client, ClientBuilder, Drive, SecureChatCompletion as Face, Task, Transport};
+use crate::client::{
+    Client, ClientBuilder, Drive, SecureChatCompletion as Face, Settings, Task, Transport,
+};
 use crate::error::Error;
 use crate::line::Driver;
 use crate::pool::Pool;
@@ -17,23 +17,10 @@ use crate::tls::Tls;
 /// Dropping a future or a stream of it closes its connection, which cancels the request.
 pub type SecureChatCompletion<C> = Face<Lines<C>>;
 
-/// What only this client can be told.
-#[derive(Debug)]
-pub struct Settings<C> {
-    connector: C,
-    tls: Option<ClientConfig>,
-}
-
 /// Connections that a runtime opens.
 pub struct Lines<C: Connector>(Arc<Gateway<C>>);
 
 impl<C: Connector> ClientBuilder<Settings<C>> {
-    /// TLS as given: other roots, client certificates. By default certificates are judged as the platform does.
-    pub fn tls(mut self, config: ClientConfig) -> Self {
-        self.transport.tls = Some(config);
-        self
-    }
-
     /// The client.
     ///
     /// # Errors
@@ -54,8 +41,7 @@ impl<C: Connector> ClientBuilder<Settings<C>> {
 impl<C: Connector> SecureChatCompletion<C> {
     /// Sets up a client of the gateway at `base_url`, on the runtime that `connector` stands for.
     pub fn with_connector(base_url: impl Into<String>, connector: C) -> ClientBuilder<Settings<C>> {
-        let tls = None;
-        ClientBuilder::new(base_url.into(), Settings { connector, tls })
+        ClientBuilder::on(base_url, connector)
     }
 }
 

@@ -41,7 +41,7 @@ mod connection;
 mod io;
 mod server;
 
-pub use client::{Lines, SecureChatCompletion, Settings};
+pub use client::{Lines, SecureChatCompletion};
 pub use connection::Connector;
 pub use server::serve;
 

@@ -1,13 +1,10 @@
 //! The client: what its builder makes.
 
-use std::sync::Arc;
-
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client as Pool, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::ClientConfig;
 
-use crate::client::{ClientBuilder, SecureChatCompletion as Face};
+use crate::client::{ClientBuilder, SecureChatCompletion as Face, Settings, configured};
 use crate::error::Error;
 use crate::http::{Http, Remote, SealLayer, SealedUpload, over};
 
@@ -23,22 +20,15 @@ pub type SecureChatCompletion<S = HttpPool> = Face<Http<S>>;
 
 /// What only the hyper client can be told.
 #[derive(Debug, Default)]
-pub struct Settings {
-    tls: Option<ClientConfig>,
+pub struct Versions {
     http2_only: bool,
 }
 
-impl ClientBuilder<Settings> {
-    /// TLS as given: other roots, client certificates. By default certificates are judged as the platform does.
-    pub fn tls(mut self, config: ClientConfig) -> Self {
-        self.transport.tls = Some(config);
-        self
-    }
-
+impl ClientBuilder<Settings<Versions>> {
     /// Speaks HTTP/2 at once: also without TLS ("prior knowledge"), where HTTP/1.1 is spoken otherwise, and with TLS to a gateway
     /// that must offer it. By default TLS negotiates the version. Default: no.
     pub fn http2_only(mut self, only: bool) -> Self {
-        self.transport.http2_only = only;
+        self.transport.connector.http2_only = only;
         self
     }
 
@@ -48,25 +38,19 @@ impl ClientBuilder<Settings> {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config), which says what to change.
     pub fn build(self) -> Result<SecureChatCompletion, Error> {
         let (config, transport) = self.check()?;
-        let tls = match transport.tls {
-            Some(tls) => tls,
-            None => platform_tls().map_err(|error| {
-                Error::config("TLS cannot be set up").because(Some(error.into()))
-            })?,
-        };
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
+            .with_tls_config(configured(transport.tls)?)
             .https_or_http();
-        let connector = match transport.http2_only {
+        let connector = match transport.connector.http2_only {
             true => connector.enable_http2().wrap_connector(tcp),
             false => connector.enable_all_versions().wrap_connector(tcp),
         };
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .http2_only(transport.http2_only)
+            .http2_only(transport.connector.http2_only)
             .build(connector);
         Ok(over(Remote::new(config)?, pool))
     }
@@ -78,7 +62,7 @@ impl ClientBuilder<Settings> {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config), which says what to change.
     pub fn layer(self) -> Result<SealLayer, Error> {
         let (config, transport) = self.check()?;
-        if transport.tls.is_some() || transport.http2_only {
+        if transport.tls.is_some() || transport.connector.http2_only {
             return Err(Error::config(
                 "TLS and the version of HTTP are up to the client under the layer: set them there",
             ));
@@ -87,16 +71,9 @@ impl ClientBuilder<Settings> {
     }
 }
 
-fn platform_tls() -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(builder.try_with_platform_verifier()?.with_no_client_auth())
-}
-
 impl SecureChatCompletion {
     /// Sets up a client of the gateway at `base_url`.
-    pub fn builder(base_url: impl Into<String>) -> ClientBuilder<Settings> {
-        ClientBuilder::new(base_url.into(), Settings::default())
+    pub fn builder(base_url: impl Into<String>) -> ClientBuilder<Settings<Versions>> {
+        ClientBuilder::on(base_url, Versions::default())
     }
 }

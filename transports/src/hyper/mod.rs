@@ -20,7 +20,7 @@
 mod client;
 mod server;
 
-pub use client::{HttpPool, SecureChatCompletion, Settings};
+pub use client::{HttpPool, SecureChatCompletion, Versions};
 pub use server::Gateway;
 
 pub use crate::client::{AnswerStream, ChatStream};
