@@ -28,19 +28,21 @@ attempt() {
     set -e
 }
 
-# step NAME COMMAND...: runs it, with its name before and its time after. A failure ends the run.
+# step NAME COMMAND...: runs it, with its name before and its times after: those of the clock, and of the processors, which
+# what else the machine does changes little. A failure ends the run.
+TIMEFORMAT='%0R %0U %0S'
 step() {
-    local name=$1 begun=$SECONDS status
+    local name=$1 status wall user system
     shift
     printf '\n==> %s\n' "$name"
-    attempt "$@"
-    local took="$((SECONDS - begun)) s"
+    { time attempt "$@" 2>&3; } 3>&2 2> "$tools/time"
+    read -r wall user system < "$tools/time"
     if [ "$status" -ne 0 ]; then
-        printf '\n<== FAILED: %s (exit %s, after %s)\n' "$name" "$status" "$took"
+        printf '\n<== FAILED: %s (exit %s, after %s s)\n' "$name" "$status" "$wall"
         exit 1
     fi
-    printf '<== %s: passed in %s\n' "$name" "$took"
-    summary+=("$(printf '%6s  %s' "$took" "$name")")
+    printf '<== %s: passed in %s s, %s s of processor time\n' "$name" "$wall" "$((user + system))"
+    summary+=("$(printf '%5s  %9s  %s' "$wall" "$((user + system))" "$name")")
 }
 
 # not_checked NAME WHY
@@ -63,14 +65,25 @@ install_packages() {
         { tail -n 5 "$tools/apt.log"; return 1; }
 }
 
-# Cargo's programs as debug builds: they run for seconds, and optimised ones compile for minutes.
-install_cargo_program() { # NAME VERSION
+# Programs for Cargo. PyPI has them built, in wheels that Astral makes from the tags of these versions; the hashes are those of the
+# wheels that were looked at, for x86-64. Elsewhere they are built here, which takes minutes: as debug builds, for they run for seconds.
+install_cargo_program() { # NAME VERSION SHA256
     ! command -v "$1" > /dev/null || return 0
-    CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR=$tools/build cargo install -q "$1" --version "$2" --locked --debug --root "$tools"
-    rm -rf "$tools/build"
+    if python3 -m pip install -q --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes \
+        --target "$tools/$1" -r <(echo "astral-dev-toolchain-$1==$2 --hash=sha256:$3"); then
+        mv "$tools/$1/bin/$1" "$tools/bin/"
+    else
+        CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR=$tools/build cargo install -q "$1" --version "$2" --locked --debug --root "$tools"
+        rm -rf "$tools/build"
+    fi
+    rm -rf "${tools:?}/$1"
 }
-install_cargo_deny() { install_cargo_program cargo-deny 0.20.2; }
-install_cargo_fuzz() { install_cargo_program cargo-fuzz 0.13.2; }
+install_cargo_deny() {
+    install_cargo_program cargo-deny 0.20.2 ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
+}
+install_cargo_fuzz() {
+    install_cargo_program cargo-fuzz 0.13.2 612108f626b6ee0e5d63b1a0e257c89c13abffbd8fff539ccbffb7205b33093f
+}
 
 # A Python that can run tests/interop/sealwire_peer; its path in $peer_python.
 peer_python=$PWD/target/ci/peer-venv/bin/python
@@ -80,7 +93,7 @@ make_peer_python() {
 }
 
 report() {
-    printf '\nSteps and their times:\n'
+    printf '\nSeconds that each step took:\n\n   wall  processor  step\n'
     printf '  %s\n' "${summary[@]}"
     printf '\nNot checked in this run:\n'
     [ ${#unchecked[@]} -eq 0 ] && printf '  nothing was left out\n' || printf '  %s\n' "${unchecked[@]}"

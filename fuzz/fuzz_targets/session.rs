@@ -203,7 +203,8 @@ impl Watch {
         let Some(heard) = last_frame(&self.heard) else {
             return assert!(self.heard.is_empty(), "in the middle of a frame");
         };
-        if heard == FrameType::Keys {
+        if heard == FrameType::Keys || self.sent == KEYS_REQUEST {
+            assert!(matches!(heard, FrameType::Keys | FrameType::Reject));
             return assert_eq!(self.sent, KEYS_REQUEST);
         }
         let ends = [FrameType::End, FrameType::Error, FrameType::Reject];

@@ -1,13 +1,13 @@
 //! Chats at and beyond the limit of locked memory, and without secure memory: each test in a process of its own.
 #![cfg(target_os = "linux")]
 
-#[path = "residue/answers.rs"]
+#[path = "scans/answers.rs"]
 #[allow(dead_code, reason = "the residue tests use the rest")]
 mod answers;
-#[path = "residue/clients.rs"]
+#[path = "scans/clients.rs"]
 #[allow(dead_code, reason = "the residue tests use the rest")]
 mod clients;
-#[path = "residue/path.rs"]
+#[path = "scans/path.rs"]
 #[allow(dead_code, reason = "the residue tests use the rest")]
 mod path;
 

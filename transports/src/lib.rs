@@ -97,9 +97,11 @@ mod tls;
 #[cfg(feature = "_tls")]
 pub use client::Settings;
 #[cfg(feature = "_client")]
-pub use client::{Answer, Chunk, ClientBuilder, Completion, Metadata, ServerMemory};
+pub use client::{
+    Answer, AnswerStream, ChatStream, Chunk, ClientBuilder, Completion, Metadata, ServerMemory,
+};
 #[cfg(feature = "_async")]
-pub use client::{AnswerStream, ChatStream, SecureChatCompletion, Transport};
+pub use client::{SecureChatCompletion, Transport};
 #[cfg(feature = "_client")]
 pub use error::{Error, ErrorKind};
 pub use sealwire_core as core;

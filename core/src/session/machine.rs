@@ -10,7 +10,7 @@ use rand_core::TryCryptoRng;
 use sealwire_memlock::SecureMemory;
 
 use super::error::{Failure, SessionError};
-use super::keys::KeysFetch;
+use super::keys::{Answer, KeysFetch};
 use super::policy::{GatewayState, SessionConfig};
 use super::raw::Abandoned;
 use super::step::{SessionEvent, Step};
@@ -246,10 +246,14 @@ impl<A: RecordAead> ClientSession<A> {
                 }
             },
             Phase::FetchKeys(_) if self.config.is_raw() => {
-                let (consumed, set) = self.keys.handle_input(input);
-                self.in_step = matches!(set, Some(Ok(_)));
-                match set {
-                    Some(Ok(set)) => self.handle_key_set(now, set),
+                let (consumed, answer) = self.keys.handle_input(input);
+                self.in_step = matches!(answer, Some(Ok(_)));
+                match answer {
+                    Some(Ok(Answer::Keys(set))) => self.handle_key_set(now, set),
+                    Some(Ok(Answer::Rejected(code))) => {
+                        let retry = code == RejectCode::Busy;
+                        self.fail(now, SessionError::Rejected(code), retry, None, rng);
+                    }
                     Some(Err(error)) => self.handle_key_error(error),
                     None => {}
                 }

@@ -116,6 +116,7 @@ const SESSIONS: &[(&str, u8, u8, &str)] = &[
     ("cancelled", 3, 1, "send accept head-200 event cancel send end event eof"),
     ("cancelled-late", 3, 1, "send accept head-200 event end cancel event eof"),
     ("stale", 3, 1, "send stale send stale send accept head-200 event end event eof"),
+    ("keys-busy", 3, 0, "ask reject-busy 2-s ask keys send accept head-200 event end event eof"),
     ("stale-keys", 3, 0, "ask stale ask keys send accept head-200 event end event eof"),
     ("retried", 3, 1, "send accept head-503 event end event 9-s send accept head-200 event end event eof"),
     ("rejected-early", 3, 1, "send-50 reject-busy event 9-s send accept head-200 event end event eof"),

@@ -141,6 +141,8 @@ async fn accept(
     let served = FuturesUnordered::new();
     while let Ok((stream, _)) = listener.accept().await {
         connections.fetch_add(1, Ordering::SeqCst);
+        // As every gateway does; without it the second frame waits for an acknowledgement of the first.
+        let _ = stream.get_ref().set_nodelay(true);
         let gateway = current
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

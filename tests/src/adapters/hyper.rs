@@ -153,6 +153,8 @@ async fn accept<T: Sealing>(
     let mut tasks = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         connections.fetch_add(1, Ordering::SeqCst);
+        // As every gateway does; without it the second frame waits for an acknowledgement of the first.
+        let _ = stream.set_nodelay(true);
         let current = current.clone();
         let tls = tls.clone();
         tasks.spawn(async move {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use sealwire_tests::adapters::{
-    CHAT, Combination, Gate, Model, Stand, Wire, chat, json, text, whole,
+    CHAT, Client, Combination, Gate, Model, Stand, Wire, chat, json, text, whole,
 };
 
-fn at_once(on: Combination, count: usize, together: usize) -> Stand {
+/// None is answered before so many have reached the model: they do run at once, and not one after another.
+fn at_once(on: Combination, count: usize, together: usize, begin: impl FnOnce(&dyn Client)) {
     let gate = Arc::new(Gate::new(together));
     let waiting = gate.clone();
     let stand = Stand::new(
@@ -19,25 +20,28 @@ fn at_once(on: Combination, count: usize, together: usize) -> Stand {
             }
         }),
     );
-    for answer in stand.client().create_many(&chat(), count) {
+    let client = stand.client();
+    begin(client.as_ref());
+    for answer in client.create_many(&chat(), count) {
         assert_eq!(text(&answer.expect("answered")), "sealed answer");
     }
     assert_eq!(gate.come(), count);
-    stand
 }
 
-/// None is answered before so many have reached the model: they do run at once, and not one after another.
 pub(crate) fn a_thousand_at_once(on: Combination) {
     allow_many_files();
     // A connection of HTTP/2 has 200 streams at a time, as hyper's server sets it.
     let together = if on.wire == Wire::H2 { 200 } else { 1000 };
-    at_once(on, 1000, together);
+    // Keys once for all: a request without any judges them first, which costs more than all the rest of it.
+    at_once(on, 1000, together, |client| {
+        client.fetch_keys().expect("keys");
+    });
 }
 
-/// Through a proxy whose own limit on connections is some hundreds.
+/// Through a proxy whose own limit on connections is some hundreds; and each has to fetch keys first.
 pub(crate) fn many_at_once(on: Combination) {
     allow_many_files();
-    at_once(on, 100, 100);
+    at_once(on, 100, 100, |_| {});
 }
 
 /// Each connection is two files here, for both of its ends are.

@@ -6,17 +6,16 @@ use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
 use sealwire_core::chat::ChatRequest;
-use sealwire_core::exchange;
+use sealwire_core::exchange::Request;
 use sealwire_core::keys::{KeySet, Pin};
 use sealwire_memlock::{SecureBytes, SecureMemory};
 
-use super::io::Request;
+use super::io::Blocking;
 use super::link::Transport;
 #[cfg(feature = "std")]
 use super::network::Network;
-use crate::client::{Answer, Chat, Chunk, Client, Completion, Metadata, Pieces, Task};
+use crate::client::{self, Answer, Chunk, Client, Completion, Task};
 use crate::error::Error;
-use crate::line::Driver;
 
 /// A client of a gateway: chats go out sealed, and come back so. `T` is where its streams come from.
 ///
@@ -60,7 +59,7 @@ impl<T: Transport> SecureChatCompletion<T> {
     /// Why it does not.
     pub fn stream(&self, request: &ChatRequest<'_>) -> Result<ChatStream<'_, T>, Error> {
         let now = self.transport.now();
-        at_once(self.client.stream(now, request, |task| self.drive(task))).map(ChatStream)
+        at_once(self.client.stream(now, request, |task| self.drive(task)))
     }
 
     /// Sends a request to any endpoint and waits for the whole answer. An empty body has no content type.
@@ -76,9 +75,9 @@ impl<T: Transport> SecureChatCompletion<T> {
     ///
     /// # Errors
     /// Why it does not begin.
-    pub fn send(&self, request: exchange::Request) -> Result<AnswerStream<'_, T>, Error> {
+    pub fn send(&self, request: Request) -> Result<AnswerStream<'_, T>, Error> {
         let now = self.transport.now();
-        at_once(self.client.send(now, request, |task| self.drive(task))).map(AnswerStream)
+        at_once(self.client.send(now, request, |task| self.drive(task)))
     }
 
     /// Fetches the gateway's keys. Nothing is judged: this is for showing them.
@@ -90,8 +89,8 @@ impl<T: Transport> SecureChatCompletion<T> {
         at_once(self.client.fetch_keys(now, |task| self.drive(task)))
     }
 
-    fn drive(&self, task: Task) -> Driver<Request<'_, T>> {
-        Driver::new(Request::new(&self.client, &self.transport), task)
+    fn drive(&self, task: Task) -> Blocking<'_, T> {
+        Blocking::new(&self.client, &self.transport, task)
     }
 }
 
@@ -112,28 +111,18 @@ impl<T> fmt::Debug for SecureChatCompletion<T> {
 }
 
 /// An answer that has begun: an iterator over the pieces of its body.
-///
-/// It ends after the gateway's END was verified, or with an error; what came before an error is not a whole answer.
-/// Dropping it cancels the request.
-pub struct AnswerStream<'a, T: Transport>(Pieces<Driver<Request<'a, T>>>);
+pub type AnswerStream<'a, T> = client::AnswerStream<Blocking<'a, T>>;
+
+/// A streamed chat: an iterator over its chunks.
+pub type ChatStream<'a, T> = client::ChatStream<Blocking<'a, T>>;
 
 impl<T: Transport> AnswerStream<'_, T> {
-    /// What is known of it besides its body.
-    pub const fn metadata(&self) -> &Metadata {
-        &self.0.metadata
-    }
-
-    /// The HTTP status.
-    pub const fn status(&self) -> u16 {
-        self.0.metadata.status
-    }
-
     /// Waits for the rest.
     ///
     /// # Errors
     /// Why it did not come.
     pub fn whole(self) -> Result<Answer, Error> {
-        at_once(self.0.whole())
+        at_once(self.collect())
     }
 }
 
@@ -141,28 +130,7 @@ impl<T: Transport> Iterator for AnswerStream<'_, T> {
     type Item = Result<SecureBytes, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        at_once(poll_fn(|cx| self.0.poll_piece(cx)))
-    }
-}
-
-impl<T: Transport> fmt::Debug for AnswerStream<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AnswerStream")
-            .field("metadata", self.metadata())
-            .finish_non_exhaustive()
-    }
-}
-
-/// A streamed chat: an iterator over [`Chunk`]s.
-///
-/// It ends after the gateway's END was verified, or with an error; what came before an error is not a whole answer.
-/// Dropping it cancels the request.
-pub struct ChatStream<'a, T: Transport>(Chat<Driver<Request<'a, T>>>);
-
-impl<T: Transport> ChatStream<'_, T> {
-    /// What is known of the answer besides its body.
-    pub const fn metadata(&self) -> &Metadata {
-        &self.0.metadata
+        at_once(poll_fn(|cx| self.poll_piece(cx)))
     }
 }
 
@@ -170,14 +138,6 @@ impl<T: Transport> Iterator for ChatStream<'_, T> {
     type Item = Result<Chunk, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        at_once(poll_fn(|cx| self.0.poll_chunk(cx)))
-    }
-}
-
-impl<T: Transport> fmt::Debug for ChatStream<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChatStream")
-            .field("metadata", self.metadata())
-            .finish_non_exhaustive()
+        at_once(poll_fn(|cx| self.poll_chunk(cx)))
     }
 }

@@ -3,29 +3,48 @@
 use core::task::{Context, Poll};
 use core::time::Duration;
 
-use embedded_io::{ErrorKind, Read, Write};
+use embedded_io::{Read, Write};
 use sealwire_core::Now;
+use sealwire_core::keys::KeySet;
 
-use super::link::{Interest, Link, Ready, Transport};
-use crate::client::Client;
-use crate::line::{Io, Moved, Opened};
+use super::link::{Interest, Link, Ready, Transport, is_passing};
+use crate::client::{Client, Drive, Event, Task};
+use crate::error::Error;
+use crate::line::{Driver, Io, Moved, Opened};
 
 /// One request's stream. Nothing is ever pending.
-pub(super) struct Request<'a, T: Transport> {
+struct Request<'a, T: Transport> {
     client: &'a Client,
     transport: &'a T,
     link: Option<T::Link>,
 }
 
-impl<'a, T: Transport> Request<'a, T> {
-    pub(super) const fn new(client: &'a Client, transport: &'a T) -> Self {
-        Self {
+/// What drives an answer that blocks.
+pub struct Blocking<'a, T: Transport>(Driver<Request<'a, T>>);
+
+impl<'a, T: Transport> Blocking<'a, T> {
+    pub(super) const fn new(client: &'a Client, transport: &'a T, task: Task) -> Self {
+        let link = None;
+        let request = Request {
             client,
             transport,
-            link: None,
-        }
+            link,
+        };
+        Self(Driver::new(request, task))
+    }
+}
+
+impl<T: Transport> Drive for Blocking<'_, T> {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>, Error>> {
+        self.0.poll_event(cx)
     }
 
+    fn key_set(&self) -> Result<KeySet, Error> {
+        self.0.key_set()
+    }
+}
+
+impl<T: Transport> Request<'_, T> {
     fn time_left(&self, due: Duration) -> Duration {
         due.saturating_sub(self.transport.now().monotonic)
     }
@@ -90,10 +109,9 @@ impl<T: Transport> Io for Request<'_, T> {
     }
 
     fn try_write(&mut self, output: &[u8]) {
-        let Some(link) = &mut self.link else {
-            return;
-        };
-        if let Ok(Ready::Write) = link.wait(Interest::Write, Duration::ZERO) {
+        if let Some(link) = &mut self.link
+            && let Ok(Ready::Write) = link.wait(Interest::Write, Duration::ZERO)
+        {
             let _ = link.write(output);
             // Under TLS it leaves only now.
             let _ = link.wait(Interest::Write, Duration::ZERO);
@@ -114,9 +132,4 @@ impl<T: Transport> Io for Request<'_, T> {
     fn is_irreplaceable(&self) -> bool {
         self.transport.is_irreplaceable()
     }
-}
-
-/// Whether the stream is still there after this error.
-pub(super) fn is_passing(error: &impl embedded_io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted)
 }

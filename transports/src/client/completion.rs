@@ -10,7 +10,7 @@ use sealwire_memlock::{SecureBytes, SecureMemory};
 
 use super::answer::{Answer, Completion};
 use super::drive::Drive;
-use super::stream::{AnswerStream, ChatStream, Pieces};
+use super::stream::{AnswerStream, ChatStream};
 use super::{Client, Task};
 use crate::error::Error;
 
@@ -61,7 +61,7 @@ impl<T: Transport> SecureChatCompletion<T> {
     pub async fn stream(&self, request: &ChatRequest<'_>) -> Result<ChatStream, Error> {
         let (client, now) = (self.transport.client(), self.transport.client().clock.now());
         let chat = client.stream(now, request, |task| self.transport.drive(task));
-        chat.await.map(ChatStream)
+        chat.await
     }
 
     /// Sends a request to any endpoint and waits for the whole answer. An empty body has no content type.
@@ -92,9 +92,9 @@ impl<T: Transport> SecureChatCompletion<T> {
             let begun = {
                 let client = transport.client();
                 let task = client.task(request, client.clock.now())?;
-                Pieces::begin(transport.drive(task), client.memory().clone())
+                AnswerStream::begin(transport.drive(task), client.memory().clone())
             };
-            begun.await.map(AnswerStream)
+            begun.await
         }
     }
 

@@ -39,9 +39,7 @@ pub(crate) use drive::{Drive, Event};
 pub use settings::Settings;
 #[cfg(feature = "_tls")]
 pub(crate) use settings::configured;
-#[cfg(feature = "_async")]
 pub use stream::{AnswerStream, ChatStream};
-pub(crate) use stream::{Chat, Pieces};
 #[cfg(feature = "_host")]
 pub(crate) use task::retry_after;
 pub(crate) use task::{Next, Task};
@@ -94,11 +92,11 @@ impl Client {
         now: Now,
         request: &ChatRequest<'_>,
         drive: impl FnOnce(Task) -> D,
-    ) -> Result<Chat<D>, Error> {
+    ) -> Result<ChatStream<D>, Error> {
         let body = request.clone().stream(true).to_json(self.memory())?;
         let request = Request::new("POST", CHAT_PATH, body);
         let answer = self.send(now, request, drive).await?;
-        Chat::new(answer.check().await?)
+        ChatStream::new(answer.check().await?)
     }
 
     /// Sends a request to any endpoint and waits for the whole answer.
@@ -115,7 +113,7 @@ impl Client {
             request.content_type = None;
         }
         let answer = self.send(now, request, drive).await?;
-        answer.check().await?.whole().await
+        answer.check().await?.collect().await
     }
 
     /// Sends any request, and waits until its answer begins.
@@ -124,9 +122,9 @@ impl Client {
         now: Now,
         request: Request,
         drive: impl FnOnce(Task) -> D,
-    ) -> Result<Pieces<D>, Error> {
+    ) -> Result<AnswerStream<D>, Error> {
         let task = self.task(request, now)?;
-        Pieces::begin(drive(task), self.memory().clone()).await
+        AnswerStream::begin(drive(task), self.memory().clone()).await
     }
 
     /// Fetches the gateway's keys, not judged.

@@ -1,9 +1,10 @@
 //! Answers that arrive piece by piece, whatever drives them.
 
-#[cfg(feature = "_async")]
-pub use futures::{AnswerStream, ChatStream};
-
+use alloc::boxed::Box;
+use core::fmt;
 use core::future::poll_fn;
+#[cfg(feature = "_async")]
+use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
 use sealwire_core::{Error as CoreError, Malformed};
@@ -14,15 +15,33 @@ use super::chunks::Chunks;
 use super::drive::{Drive, Event, next};
 use crate::error::Error;
 
-/// An answer that has begun. It ends after END was verified, or with an error.
-pub(crate) struct Pieces<D> {
-    pub(crate) metadata: Metadata,
+/// What drives an answer that does not block.
+pub(crate) type Boxed = Box<dyn Drive + Send>;
+
+/// An answer that has begun: the pieces of its body, as a stream, or as an iterator where it blocks.
+///
+/// It ends after the gateway's END was verified, or with an error; what came before an error is not a whole answer.
+/// Dropping it cancels the request.
+pub struct AnswerStream<D = Boxed> {
+    metadata: Metadata,
     memory: SecureMemory,
     /// Gone once the answer has ended.
     driver: Option<D>,
 }
 
-impl<D: Drive> Pieces<D> {
+impl<D> AnswerStream<D> {
+    /// What is known of it besides its body.
+    pub const fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The HTTP status.
+    pub const fn status(&self) -> u16 {
+        self.metadata.status
+    }
+}
+
+impl<D: Drive> AnswerStream<D> {
     /// Waits for the head.
     pub(crate) async fn begin(mut driver: D, memory: SecureMemory) -> Result<Self, Error> {
         // The first event is the head, or the session would have ended.
@@ -56,7 +75,7 @@ impl<D: Drive> Pieces<D> {
     }
 
     /// Waits for the rest.
-    pub(crate) async fn whole(mut self) -> Result<Answer, Error> {
+    pub(crate) async fn collect(mut self) -> Result<Answer, Error> {
         let mut body = self.memory.with_capacity(0)?;
         while let Some(piece) = poll_fn(|cx| self.poll_piece(cx)).await {
             body.try_extend_from_slice(piece?.expose())?;
@@ -69,24 +88,32 @@ impl<D: Drive> Pieces<D> {
         if self.metadata.is_success() {
             return Ok(self);
         }
-        let answer = self.whole().await?;
+        let answer = self.collect().await?;
         let metadata = answer.metadata().clone();
         Err(Error::from_status(&metadata, answer.into_body()))
     }
 }
 
-/// A chat in an answer that is server-sent events.
-pub(crate) struct Chat<D> {
-    pub(crate) metadata: Metadata,
+/// A streamed chat: [`Chunk`]s, as a stream, or as an iterator where it blocks.
+///
+/// It ends after the gateway's END was verified, or with an error; what came before an error is not a whole answer.
+/// Dropping it cancels the request.
+pub struct ChatStream<D = Boxed> {
     chunks: Chunks,
     /// Gone after an error.
-    answer: Option<Pieces<D>>,
+    answer: Option<AnswerStream<D>>,
 }
 
-impl<D: Drive> Chat<D> {
-    pub(super) fn new(answer: Pieces<D>) -> Result<Self, Error> {
+impl<D> ChatStream<D> {
+    /// What is known of the answer besides its body.
+    pub const fn metadata(&self) -> &Metadata {
+        &self.chunks.metadata
+    }
+}
+
+impl<D: Drive> ChatStream<D> {
+    pub(super) fn new(answer: AnswerStream<D>) -> Result<Self, Error> {
         Ok(Self {
-            metadata: answer.metadata.clone(),
             chunks: Chunks::new(answer.metadata.clone(), &answer.memory)?,
             answer: Some(answer),
         })
@@ -123,88 +150,47 @@ impl<D: Drive> Chat<D> {
     }
 }
 
-/// The streams of the adapters that do not block.
+impl<D> fmt::Debug for AnswerStream<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnswerStream")
+            .field("metadata", self.metadata())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D> fmt::Debug for ChatStream<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChatStream")
+            .field("metadata", self.metadata())
+            .finish_non_exhaustive()
+    }
+}
+
 #[cfg(feature = "_async")]
-mod futures {
-    use std::fmt;
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-
-    use futures_core::Stream;
-    use sealwire_memlock::SecureBytes;
-
-    use super::{Answer, Chat, Chunk, Drive, Error, Metadata, Pieces};
-
-    type Driver = Box<dyn Drive + Send>;
-
-    /// An answer that has begun: a stream of the pieces of its body.
+impl AnswerStream {
+    /// Waits for the rest.
     ///
-    /// It ends after the gateway's END was verified, or with an error; what came before an error is not a whole answer.
-    /// Dropping it cancels the request.
-    pub struct AnswerStream(pub(in crate::client) Pieces<Driver>);
-
-    impl AnswerStream {
-        /// What is known of it besides its body.
-        pub const fn metadata(&self) -> &Metadata {
-            &self.0.metadata
-        }
-
-        /// The HTTP status.
-        pub const fn status(&self) -> u16 {
-            self.0.metadata.status
-        }
-
-        /// Waits for the rest.
-        ///
-        /// # Errors
-        /// Why it did not come.
-        pub async fn whole(self) -> Result<Answer, Error> {
-            self.0.whole().await
-        }
+    /// # Errors
+    /// Why it did not come.
+    pub async fn whole(self) -> Result<Answer, Error> {
+        self.collect().await
     }
+}
 
-    impl Stream for AnswerStream {
-        type Item = Result<SecureBytes, Error>;
+#[cfg(feature = "_async")]
+impl futures_core::Stream for AnswerStream {
+    type Item = Result<SecureBytes, Error>;
 
-        fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-            self.0.poll_piece(cx)
-        }
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_piece(cx)
     }
+}
 
-    impl fmt::Debug for AnswerStream {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.debug_struct("AnswerStream")
-                .field("metadata", self.metadata())
-                .finish_non_exhaustive()
-        }
-    }
+#[cfg(feature = "_async")]
+impl futures_core::Stream for ChatStream {
+    type Item = Result<Chunk, Error>;
 
-    /// A streamed chat: a stream of [`Chunk`]s.
-    ///
-    /// It ends after the gateway's END was verified, or with an error; what came before an error is not a whole answer.
-    /// Dropping it cancels the request.
-    pub struct ChatStream(pub(in crate::client) Chat<Driver>);
-
-    impl ChatStream {
-        /// What is known of the answer besides its body.
-        pub const fn metadata(&self) -> &Metadata {
-            &self.0.metadata
-        }
-    }
-
-    impl Stream for ChatStream {
-        type Item = Result<Chunk, Error>;
-
-        fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-            self.0.poll_chunk(cx)
-        }
-    }
-
-    impl fmt::Debug for ChatStream {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.debug_struct("ChatStream")
-                .field("metadata", self.metadata())
-                .finish_non_exhaustive()
-        }
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_chunk(cx)
     }
 }

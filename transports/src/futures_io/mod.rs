@@ -43,6 +43,6 @@ mod server;
 
 pub use client::{Lines, SecureChatCompletion};
 pub use connection::Connector;
-pub use server::serve;
+pub use server::{serve, serve_until};
 
 pub use crate::client::{AnswerStream, ChatStream};

@@ -3,7 +3,7 @@
 use sealwire::memlock::{Policy, SecureBytes, SecureMemory};
 use sealwire_tests::marker::{Form, Marker};
 
-use crate::path::Path;
+use super::path::Path;
 
 const MEMORY: SecureMemory = SecureMemory::new(Policy::BestEffort);
 

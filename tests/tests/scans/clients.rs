@@ -29,7 +29,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use crate::path::Path;
+use super::path::Path;
 
 /// Whether an adapter is spoken to over HTTP or over a raw stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,16 +181,25 @@ impl Client for Blocking {
     }
 }
 
+pub(crate) fn short(suite: Suite) -> &'static str {
+    match suite {
+        Suite::P256 => "p256",
+        _ => "pq",
+    }
+}
+
+pub(crate) fn suite_named(name: &str) -> Suite {
+    let mut suites = Suite::ALL.iter().copied();
+    suites.find(|suite| short(*suite) == name).expect("a suite")
+}
+
 /// The subject's part of a test: what [`watch`](crate::watch) started it for.
 pub(crate) fn run() {
     let told = |name| env::var(name).expect("the watcher says it");
     let target = Target {
         url: told("RESIDUE_URL"),
         pin: told("RESIDUE_PIN").parse().expect("a pin"),
-        suite: match &*told("RESIDUE_SUITE") {
-            "p256" => Suite::P256,
-            _ => Suite::MlKem768P256,
-        },
+        suite: suite_named(&told("RESIDUE_SUITE")),
     };
     let path = told("RESIDUE_PATH").parse().expect("a path");
     walk_with(&told("RESIDUE_ADAPTER"), &target, path);

@@ -15,29 +15,30 @@ use sealwire::hyper::Gateway;
 use sealwire::memlock::{Policy, SecureMemory};
 use sealwire::server::{GatewayConfig, Handler, PieceStream, RawGateway, Reply, ReplyBody};
 use sealwire_scanner::{Paused, Scanner, Wanted, child};
+use sealwire_tests::draws::Draws;
 use sealwire_tests::marker::{Form, Marker};
 use sealwire_tests::random::SeededRng;
 use sealwire_tests::relay::{Fault, Relay};
-use sealwire_tests::spy::{self, ANSWER, API_KEY, KINDS, PRIVATE_KEY, PROMPT, Spy, texts};
+use sealwire_tests::spy::{self, ANSWER, API_KEY, PRIVATE_KEY, PROMPT, Spy, texts};
 use sealwire_tests::table::{Row, Table, settle};
 use tokio::sync::oneshot;
 
-use crate::answers::{body, event};
-use crate::clients::{AsyncStd, Client, Hyper, Target, Wire, serve, serve_raw};
-use crate::gateways;
-use crate::path::Path;
+use super::answers::{body, event};
+use super::clients::{AsyncStd, Client, Hyper, Target, Wire, serve, serve_raw, short};
+use super::gateways;
+use super::path::Path;
 
 const MEMORY: SecureMemory = SecureMemory::new(Policy::BestEffort);
 /// A gateway in this process, whose handler does nothing without being told.
-struct Lab {
-    address: SocketAddr,
+pub(crate) struct Lab {
+    pub(crate) address: SocketAddr,
     pin: Pin,
     spy: Spy,
     gates: Receiver<oneshot::Sender<()>>,
 }
 
 impl Lab {
-    fn start(path: Path, wire: Wire) -> Self {
+    pub(crate) fn start(path: Path, wire: Wire) -> Self {
         let mut rng = SeededRng::new(path as u64);
         let identity = Identity::generate(&MEMORY, &mut rng).expect("seeded");
         let pin = identity.pin();
@@ -64,7 +65,7 @@ impl Lab {
     }
 
     /// Waits until the handler has come to its next gate, which opens when what is returned is dropped.
-    fn gate(&self) -> oneshot::Sender<()> {
+    pub(crate) fn gate(&self) -> oneshot::Sender<()> {
         self.gates.recv().expect("the gateway lives")
     }
 }
@@ -117,8 +118,8 @@ async fn pass(gate: &Mutex<Sender<oneshot::Sender<()>>>) {
 }
 
 /// What is looked for in a client.
-fn wanted(path: Path, lab: &Lab, relay: &Relay) -> Scanner {
-    let mut wanted: Wanted = lab.spy.exchanges(&relay.recorded());
+pub(crate) fn wanted(path: Path, lab: &Lab, relay: &Relay, drew: &Draws) -> Scanner {
+    let mut wanted: Wanted = lab.spy.exchanges(&relay.recorded(), Some(drew));
     for number in 0..path.exchanges() {
         wanted.extend(&texts(number));
     }
@@ -146,13 +147,6 @@ fn paths(adapter: &str, suite: Suite) -> impl Iterator<Item = Path> {
         .filter(move |path| all || some.contains(path))
 }
 
-pub(crate) fn short(suite: Suite) -> &'static str {
-    match suite {
-        Suite::P256 => "p256",
-        _ => "pq",
-    }
-}
-
 fn client(test: &str, adapter: &str, wire: Wire, suite: Suite, path: Path) -> Row {
     let lab = Lab::start(path, wire);
     let fault = match path {
@@ -161,8 +155,10 @@ fn client(test: &str, adapter: &str, wire: Wire, suite: Suite, path: Path) -> Ro
         _ => Fault::None,
     };
     let relay = Relay::start(lab.address, fault);
+    let mut command = child(test);
+    let drew = Draws::of(&mut command);
     let mut subject = Paused::spawn(
-        child(test)
+        command
             .env("RESIDUE_URL", url(&relay, wire))
             .env("RESIDUE_PIN", lab.pin.to_string())
             .env("RESIDUE_SUITE", short(suite))
@@ -172,7 +168,7 @@ fn client(test: &str, adapter: &str, wire: Wire, suite: Suite, path: Path) -> Ro
     let pid = subject.id();
     let mut row = Row::default();
     let during = |row: &mut Row, point: &str| {
-        row.during(point, wanted(path, &lab, &relay).scan(pid));
+        row.during(point, wanted(path, &lab, &relay, &drew).scan(pid));
     };
 
     let gate = lab.gate();
@@ -206,7 +202,7 @@ fn client(test: &str, adapter: &str, wire: Wire, suite: Suite, path: Path) -> Ro
     }
     subject.wait_for("over");
     // The client lives, and so does its key.
-    let scanner = wanted(path, &lab, &relay);
+    let scanner = wanted(path, &lab, &relay, &drew);
     row.after("over", &settle(&scanner, pid, &[API_KEY]));
     assert_eq!(
         scanner.scan(pid).of(API_KEY).0,
@@ -254,7 +250,7 @@ fn gateway(test: &str, adapter: &str, wire: Wire, suite: Suite, path: Path) -> R
         private.extend(&texts(number));
     }
     let wanted = || {
-        let mut wanted = spy.exchanges(&relay.recorded());
+        let mut wanted = spy.exchanges(&relay.recorded(), None);
         wanted.extend(&private);
         Scanner::new(&wanted)
     };
@@ -313,49 +309,6 @@ fn url(relay: &Relay, wire: Wire) -> String {
         Wire::Http => format!("http://{}", relay.address),
         Wire::Raw => format!("tcp://{}", relay.address),
     }
-}
-
-/// What the scans find in a client that takes no care: each kind of secret, or they would prove nothing.
-pub(crate) fn careless_client(test: &str, table: &mut Table) {
-    let lab = Lab::start(Path::Plain, Wire::Http);
-    let relay = Relay::start(lab.address, Fault::None);
-    let mut subject =
-        Paused::spawn(child(test).env("RESIDUE_URL", format!("http://{}", relay.address)));
-    drop(lab.gate());
-    subject.wait_for("over");
-    let mut row = Row::default();
-    let found = wanted(Path::Plain, &lab, &relay).scan(subject.id());
-    row.after("over", &found);
-    table.add("a careless client", &row);
-    for kind in KINDS {
-        // A client has none; one of them is the gateway's.
-        assert!(kind == PRIVATE_KEY || row.left(kind) > 0, "no {kind} found");
-    }
-    subject.finish();
-}
-
-/// The same for a gateway's private keys.
-pub(crate) fn careless_gateway(test: &str, table: &mut Table) {
-    let now = now();
-    let mut subject = Paused::spawn(child(test).env("RESIDUE_NOW", now.as_millis().to_string()));
-    subject.wait_for("over");
-    let ring = gateways::ring(Path::Plain, now);
-    let identity = spy::identity(ring.identity().expose_scalar());
-    let mut row = Row::default();
-    for (name, wanted) in [
-        ("identity", identity),
-        (
-            "epoch keys",
-            Spy::of_ring(&ring, gateways::seed(Path::Plain)).private_keys(),
-        ),
-    ] {
-        let found = Scanner::new(&wanted).scan(subject.id()).elsewhere();
-        // Serialised, and as the library holds it.
-        assert!(found.of(PRIVATE_KEY).1 >= 2, "{name}:\n{found}");
-        row.after("over", &found);
-    }
-    table.add("a careless gateway's keys", &row);
-    subject.finish();
 }
 
 /// A client in this process, which asks as the path wants it.

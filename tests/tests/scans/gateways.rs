@@ -19,9 +19,9 @@ use sealwire_tests::marker::Marker;
 use sealwire_tests::rand_core::{TryCryptoRng, TryRng};
 use sealwire_tests::random::SeededRng;
 
-use crate::answers::{body, event};
-use crate::clients::{Wire, serve, serve_blocking, serve_raw};
-use crate::path::Path;
+use super::answers::{body, event};
+use super::clients::{Wire, serve, serve_blocking, serve_raw};
+use super::path::Path;
 
 /// The adapters with a gateway.
 pub(crate) const ADAPTERS: &[(&str, Wire)] = &[
