@@ -93,38 +93,18 @@ impl TlsSocket {
     fn turn(&mut self, read: bool, timeout: Duration) -> io::Result<Ready> {
         let ready = self.socket.wait(read, self.tls.wants_write(), timeout)?;
         match ready {
-            Ready::Read => self.receive()?,
-            Ready::Write => {
-                if let Err(error) = self.tls.write_tls(&mut self.socket) {
-                    return self.last_words(error);
+            Ready::Read => {
+                self.ended = self.tls.read_tls(&mut self.socket)? == 0;
+                if let Err(error) = self.tls.process_new_packets() {
+                    // The peer is told why, if it still listens.
+                    let _ = self.tls.write_tls(&mut self.socket);
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, error));
                 }
             }
+            Ready::Write => drop(self.tls.write_tls(&mut self.socket)?),
             _ => {}
         }
         Ok(ready)
-    }
-
-    fn receive(&mut self) -> io::Result<()> {
-        self.ended = self.tls.read_tls(&mut self.socket)? == 0;
-        if let Err(error) = self.tls.process_new_packets() {
-            // The peer is told why, if it still listens.
-            let _ = self.tls.write_tls(&mut self.socket);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
-        }
-        Ok(())
-    }
-
-    /// What the peer said before it took no more bytes, such as why; else the error of writing.
-    fn last_words(&mut self, error: io::Error) -> io::Result<Ready> {
-        let is_gone = matches!(
-            error.kind(),
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-        );
-        match is_gone.then(|| self.receive()) {
-            Some(Ok(())) if !self.ended => Ok(Ready::Read),
-            Some(Err(alert)) if alert.kind() == io::ErrorKind::InvalidData => Err(alert),
-            _ => Err(error),
-        }
     }
 }
 
