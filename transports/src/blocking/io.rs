@@ -17,6 +17,8 @@ struct Request<'a, T: Transport> {
     client: &'a Client,
     transport: &'a T,
     link: Option<T::Link>,
+    /// There was something to write, and something else was done.
+    passed_over: bool,
 }
 
 /// What drives an answer that blocks.
@@ -24,11 +26,11 @@ pub struct Blocking<'a, T: Transport>(Driver<Request<'a, T>>);
 
 impl<'a, T: Transport> Blocking<'a, T> {
     pub(super) const fn new(client: &'a Client, transport: &'a T, task: Task) -> Self {
-        let link = None;
         let request = Request {
             client,
             transport,
-            link,
+            link: None,
+            passed_over: false,
         };
         Self(Driver::new(request, task))
     }
@@ -87,20 +89,24 @@ impl<T: Transport> Io for Request<'_, T> {
         let Some(link) = self.link.as_mut().filter(|_| !timeout.is_zero()) else {
             return Poll::Ready(Moved::TimedOut);
         };
-        let moved = link
-            .wait(Interest::new(true, !output.is_empty()), timeout)
-            .and_then(|ready| match ready {
-                Ready::Read => link.read(buffer).map(Moved::Read),
-                Ready::Write => match link.write(output) {
-                    Ok(count) if count == output.len() => {
-                        link.flush().map(|()| Moved::Wrote(count))
-                    }
-                    Ok(count) => Ok(Moved::Wrote(count)),
-                    Err(error) if is_passing(&error) => Err(error),
-                    Err(error) => Ok(Moved::Deaf(T::Link::cause(error))),
-                },
-                _ => Ok(Moved::TimedOut),
-            });
+        let may_write = !output.is_empty();
+        // A CANCEL must leave, also where there is always more of the answer to read.
+        let its_turn = may_write && self.passed_over;
+        let ready = match its_turn.then(|| link.wait(Interest::Write, Duration::ZERO)) {
+            Some(Ok(Ready::Write)) => Ok(Ready::Write),
+            _ => link.wait(Interest::new(true, may_write), timeout),
+        };
+        self.passed_over = may_write && !matches!(ready, Ok(Ready::Write));
+        let moved = ready.and_then(|ready| match ready {
+            Ready::Read => link.read(buffer).map(Moved::Read),
+            Ready::Write => match link.write(output) {
+                Ok(count) if count == output.len() => link.flush().map(|()| Moved::Wrote(count)),
+                Ok(count) => Ok(Moved::Wrote(count)),
+                Err(error) if is_passing(&error) => Err(error),
+                Err(error) => Ok(Moved::Deaf(T::Link::cause(error))),
+            },
+            _ => Ok(Moved::TimedOut),
+        });
         Poll::Ready(match moved {
             Ok(moved) => moved,
             Err(error) if is_passing(&error) => Moved::TimedOut,
