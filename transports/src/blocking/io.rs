@@ -46,12 +46,6 @@ impl<T: Transport> Drive for Blocking<'_, T> {
     }
 }
 
-impl<T: Transport> Request<'_, T> {
-    fn time_left(&self, due: Duration) -> Duration {
-        due.saturating_sub(self.transport.now().monotonic)
-    }
-}
-
 impl<T: Transport> Io for Request<'_, T> {
     type Random = T::Random;
 
@@ -68,8 +62,8 @@ impl<T: Transport> Io for Request<'_, T> {
     }
 
     fn poll_open(&mut self, _: &mut Context<'_>, due: Duration) -> Poll<Opened> {
-        let opened = self.transport.open(self.time_left(due));
-        let (link, opened) = match opened {
+        let timeout = due.saturating_sub(self.now().monotonic);
+        let (link, opened) = match self.transport.open(timeout) {
             Ok((link, false)) => (Some(link), Opened::New),
             Ok((link, true)) => (Some(link), Opened::Kept),
             Err(error) => (None, Opened::Failed(error.failure, error.source)),
@@ -85,18 +79,16 @@ impl<T: Transport> Io for Request<'_, T> {
         output: &[u8],
         due: Duration,
     ) -> Poll<Moved> {
-        let timeout = self.time_left(due);
+        let timeout = due.saturating_sub(self.now().monotonic);
         let Some(link) = self.link.as_mut().filter(|_| !timeout.is_zero()) else {
             return Poll::Ready(Moved::TimedOut);
         };
-        let may_write = !output.is_empty();
+        let can_write = |ready: &Result<_, _>| matches!(ready, Ok(Ready::Write));
         // A CANCEL must leave, also where there is always more of the answer to read.
-        let its_turn = may_write && self.passed_over;
-        let ready = match its_turn.then(|| link.wait(Interest::Write, Duration::ZERO)) {
-            Some(Ok(Ready::Write)) => Ok(Ready::Write),
-            _ => link.wait(Interest::new(true, may_write), timeout),
-        };
-        self.passed_over = may_write && !matches!(ready, Ok(Ready::Write));
+        let its_turn = self.passed_over && can_write(&link.wait(Interest::Write, Duration::ZERO));
+        let may_write = !output.is_empty();
+        let ready = link.wait(Interest::new(!(may_write && its_turn), may_write), timeout);
+        self.passed_over = may_write && !can_write(&ready);
         let moved = ready.and_then(|ready| match ready {
             Ready::Read => link.read(buffer).map(Moved::Read),
             Ready::Write => match link.write(output) {
