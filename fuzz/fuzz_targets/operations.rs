@@ -1,7 +1,8 @@
 //! Both ends of a connection with the real record cipher, driven by sequences of operations in any order: transmit, deliver, answer,
 //! cancel, cut, change a byte, end the input, call out of order. The gateway never takes anything but the request that was made; the
 //! client never shows anything but a prefix of what was answered, and completes only with all of it; nothing comes after the end. Left
-//! alone, an exchange that nobody disturbed completes.
+//! alone, an exchange that nobody disturbed completes. Where requests are given out while they arrive, what the gateway gave out is a
+//! prefix of the request, and all of it when it says so.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -45,6 +46,8 @@ struct Plan<'a> {
     small_frames: bool,
     padding: Option<u16>,
     clock_skew: u8,
+    /// Requests are given out while they arrive (ORDER-2).
+    given_out: bool,
     exchanges: Vec<Vec<Op<'a>>>,
 }
 
@@ -64,6 +67,9 @@ struct Run<'a> {
     begun: bool,
     cancelled: bool,
     taken: bool,
+    given_out: bool,
+    /// What was given out of the request, once its head was.
+    given: Option<Vec<u8>>,
     refused: bool,
     answered: Vec<u8>,
     finished: bool,
@@ -147,7 +153,18 @@ impl Run<'_> {
 
     fn server_event(&mut self) {
         match self.server.poll_event() {
-            Some(ServerEvent::Request) => self.take(),
+            Some(ServerEvent::Head | ServerEvent::Data) => {
+                assert!(self.given_out);
+                self.take();
+                assert!(self.given.is_some(), "a head came first");
+            }
+            Some(ServerEvent::Request) => {
+                self.take();
+                if self.given_out {
+                    assert_eq!(self.given.as_deref(), Some(self.body));
+                    self.taken = true;
+                }
+            }
             Some(ServerEvent::Refused(_)) => {
                 let clock = self.now.abs_diff(NOW) > sealwire_core::replay::WINDOW;
                 assert!(self.request_disturbed || self.cancelled || clock, "refused");
@@ -171,15 +188,24 @@ impl Run<'_> {
         }
     }
 
-    /// Asked for too early, or twice, there is none.
+    /// Asked for too early, or twice, there is none; where requests are given out, there is what came since.
     fn take(&mut self) {
-        let Some(received) = self.server.take_request() else {
-            return;
-        };
-        assert!(!self.taken && !self.refused);
-        assert_eq!(received.body().expose(), self.body);
-        assert_eq!(&received.head().exchange_id, self.client.exchange_id());
-        self.taken = true;
+        if let Some(received) = self.server.take_request() {
+            assert!(!self.taken && !self.refused);
+            assert_eq!(&received.head().exchange_id, self.client.exchange_id());
+            let body = received.into_body().expose().to_vec();
+            if !self.given_out {
+                assert_eq!(body, self.body);
+                self.taken = true;
+            }
+            assert!(self.given.replace(body).is_none(), "taken twice");
+        }
+        if let Some(piece) = self.server.take_data() {
+            assert!(self.given_out && !self.refused);
+            let given = self.given.as_mut().expect("a head came first");
+            given.extend_from_slice(piece.expose());
+            assert!(self.body.starts_with(given), "given out but not sent");
+        }
     }
 
     fn respond(&mut self, padding: u16) {
@@ -352,6 +378,7 @@ fuzz_target!(|plan: Plan<'_>| {
             };
             let server_options = ServerOptions {
                 one_exchange: plan.http,
+                stream_requests: plan.given_out,
                 ..ServerOptions::default()
             };
             let server = ServerExchange::new(&world.memory, server_options, &mut rng);
@@ -371,6 +398,8 @@ fuzz_target!(|plan: Plan<'_>| {
                 begun: false,
                 cancelled: false,
                 taken: false,
+                given_out: plan.given_out,
+                given: None,
                 refused: false,
                 answered: Vec::new(),
                 finished: false,

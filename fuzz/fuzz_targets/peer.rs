@@ -112,17 +112,18 @@ fn reject_name(code: RejectCode) -> &'static str {
     }
 }
 
-/// What a gateway of ours says of a request.
-fn request(world: &World, http: bool, wire: &[u8]) -> String {
+/// What a gateway of ours says of a request, whether it is given out while it arrives or not.
+fn request(world: &World, http: bool, given_out: bool, wire: &[u8]) -> String {
     let options = ServerOptions {
         one_exchange: http,
+        stream_requests: given_out,
         ..ServerOptions::default()
     };
     let mut rng = CountingRng::default();
     let made = ServerExchange::<NullAead>::with_aead(&world.memory, options, &mut rng);
     let mut server = made.expect("ordinary memory");
     let mut replay = MemoryReplayStore::new(4);
-    let (mut rest, mut complete) = (wire, false);
+    let (mut rest, mut complete, mut body) = (wire, false, Vec::new());
     loop {
         let mut context = ServerContext {
             now: NOW,
@@ -134,6 +135,11 @@ fn request(world: &World, http: bool, wire: &[u8]) -> String {
         match server.poll_event() {
             Some(ServerEvent::KeysRequested) => return "keys".into(),
             Some(ServerEvent::Request) => complete = true,
+            Some(ServerEvent::Head) => assert!(server.take_request().is_some()),
+            Some(ServerEvent::Data) => {
+                let piece = server.take_data().expect("it came");
+                body.extend_from_slice(piece.expose());
+            }
             Some(ServerEvent::Cancelled) => {
                 complete = false;
                 server.fail(ErrorCode::Cancelled, NOW).expect("under way");
@@ -146,8 +152,12 @@ fn request(world: &World, http: bool, wire: &[u8]) -> String {
     server.handle_eof(NOW);
     complete |= server.poll_event() == Some(ServerEvent::Request);
     if complete {
-        let received = server.take_request().expect("announced");
-        return format!("complete {}", hex(received.body().expose()));
+        let received = server.take_request();
+        assert_eq!(received.is_none(), given_out);
+        if let Some(received) = received {
+            body = received.into_body().expose().to_vec();
+        }
+        return format!("complete {}", hex(&body));
     }
     let mut out = [0; 4096];
     let count = server.poll_transmit(&mut out);
@@ -210,10 +220,16 @@ fn response(client: &mut ClientExchange<NullAead>, wire: &[u8]) -> String {
     format!("{outcome} {}", hex(&shown))
 }
 
-fn requests(peer: &mut Peer, world: &World, http: bool, wire: &[u8]) -> (String, String) {
+fn requests(
+    peer: &mut Peer,
+    world: &World,
+    http: bool,
+    given_out: bool,
+    wire: &[u8],
+) -> (String, String) {
     let wire = if http { wire } else { first_exchange(wire) };
     let theirs = peer.ask(1, &[&[u8::from(!http)], wire]);
-    (request(world, http, wire), theirs)
+    (request(world, http, given_out, wire), theirs)
 }
 
 fn word(value: Option<impl ToString>) -> String {
@@ -321,6 +337,7 @@ fn key_set(body: &[u8]) -> Option<String> {
 fuzz_target!(|input: (u8, &[u8])| {
     let (kind, bytes) = input;
     let http = kind & 16 == 0;
+    let given_out = kind & 32 != 0;
     let flags = [u8::from(!http)];
     PEER.with_borrow_mut(|peer| {
         let peer = peer.get_or_insert_with(Peer::start);
@@ -329,9 +346,9 @@ fuzz_target!(|input: (u8, &[u8])| {
             let (ours, theirs) = match kind % 16 {
                 0 | 1 => {
                     let wire = [world.open_frame(), bytes.to_vec()].concat();
-                    requests(peer, world, http, &wire)
+                    requests(peer, world, http, given_out, &wire)
                 }
-                2 => requests(peer, world, http, bytes),
+                2 => requests(peer, world, http, given_out, bytes),
                 3 => {
                     let mut options = ClientOptions {
                         one_exchange: http,

@@ -1,5 +1,6 @@
 //! A gateway behind a null cipher: the fuzzer writes what a client sends, one exchange after another. Fed whole and in pieces, the
-//! gateway must do the same: take the same requests, refuse for the same reasons, answer with the same bytes.
+//! gateway must do the same: take the same requests, refuse for the same reasons, answer with the same bytes. So must one that gives
+//! requests out while they arrive (ORDER-2), taken piece by piece or late: what it gave out is the request, or the begin of it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -9,6 +10,10 @@ use sealwire_core::padding::Padding;
 use sealwire_core::replay::MemoryReplayStore;
 use sealwire_core::{Error, ErrorCode, ServerState};
 use sealwire_fuzz::{AnyKey, CountingRng, NOW, NullAead, World, pieces, quotes_nothing};
+
+fn head() -> ResponseHead<'static> {
+    ResponseHead::new(200, [7; 16])
+}
 
 /// What one exchange came to.
 #[derive(Debug, Default, PartialEq)]
@@ -26,12 +31,26 @@ struct Setting {
     small_limits: bool,
     /// Answers when the input has ended rather than at once, which leaves time for a CANCEL.
     late: bool,
+    given_out: GivenOut,
+}
+
+/// Whether requests are given out while they arrive.
+#[derive(Clone, Copy, PartialEq)]
+enum GivenOut {
+    /// Only whole.
+    No,
+    /// And every piece is taken at once.
+    Pieces,
+    /// And nothing but the head is taken before the end.
+    Late,
 }
 
 struct Gateway<'a> {
     world: &'a World,
     server: ServerExchange<NullAead>,
     outcome: Outcome,
+    /// What was taken of a request that is given out, once its head was.
+    given: Option<Vec<u8>>,
     set: Setting,
 }
 
@@ -48,23 +67,42 @@ impl<'a> Gateway<'a> {
         let options = ServerOptions {
             one_exchange: set.one_exchange,
             request,
-            ..ServerOptions::default()
+            stream_requests: set.given_out != GivenOut::No,
         };
         let server = ServerExchange::with_aead(&world.memory, options, rng);
         Self {
             world,
             server: server.expect("ordinary memory"),
             outcome: Outcome::default(),
+            given: None,
             set,
         }
     }
 
     fn note(&mut self, event: ServerEvent) {
         match event {
+            ServerEvent::Head => {
+                let received = self.server.take_request().expect("its head");
+                let begun = received.into_body().expose().to_vec();
+                assert!(self.given.replace(begun).is_none());
+                assert!(self.server.respond(&head(), Padding::None).is_err());
+            }
+            ServerEvent::Data => {
+                if self.set.given_out == GivenOut::Pieces {
+                    self.take_piece();
+                }
+            }
             ServerEvent::Request => {
-                let received = self.server.take_request().expect("announced");
+                let received = self.server.take_request();
+                assert_eq!(received.is_some(), self.given.is_none());
                 assert!(self.outcome.refused.is_none() && !self.outcome.cancelled);
-                let body = received.body().expose().to_vec();
+                let body = match received {
+                    Some(received) => received.into_body().expose().to_vec(),
+                    None => {
+                        self.take_piece();
+                        self.given.take().expect("its head came")
+                    }
+                };
                 assert!(!self.set.small_limits || body.len() <= 64);
                 assert!(self.outcome.request.replace(body).is_none());
                 if !self.set.late {
@@ -79,6 +117,7 @@ impl<'a> Gateway<'a> {
             ServerEvent::Refused(error) => {
                 // After a request only a CANCEL that is none can be refused.
                 quotes_nothing(&error);
+                assert!(self.server.take_request().is_none() && self.server.take_data().is_none());
                 assert!(self.outcome.refused.replace(error).is_none());
             }
             ServerEvent::Cancelled => {
@@ -90,9 +129,15 @@ impl<'a> Gateway<'a> {
         }
     }
 
+    /// What the request's body has brought since the last time.
+    fn take_piece(&mut self) {
+        let piece = self.server.take_data().expect("ordinary memory");
+        let given = self.given.as_mut().expect("a head came first");
+        given.extend_from_slice(piece.expose());
+    }
+
     fn answer(&mut self) {
-        let head = ResponseHead::new(200, [7; 16]);
-        let begun = self.server.respond(&head, Padding::None);
+        let begun = self.server.respond(&head(), Padding::None);
         begun.expect("a request waits");
         self.server.send_data(b"answer").expect("under way");
         self.server.finish().expect("under way");
@@ -126,7 +171,7 @@ fn run<'a>(world: &World, set: Setting, chunks: impl Iterator<Item = &'a [u8]>) 
     let mut rng = CountingRng::default();
     let mut ended = Vec::new();
     let mut gateway = Gateway::new(world, set, &mut rng);
-    for chunk in chunks {
+    'input: for chunk in chunks {
         let mut rest = chunk;
         loop {
             let mut context = ServerContext {
@@ -147,7 +192,9 @@ fn run<'a>(world: &World, set: Setting, chunks: impl Iterator<Item = &'a [u8]>) 
                     let next = Gateway::new(world, set, &mut rng);
                     ended.push(std::mem::replace(&mut gateway, next).end());
                 }
-                None => break,
+                None if rest.is_empty() => break,
+                // Of the next exchange, before this one was answered: it has to wait, and here for ever.
+                None => break 'input,
             }
         }
     }
@@ -161,6 +208,7 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
         one_exchange: flags & 1 == 0,
         small_limits: flags & 2 != 0,
         late: flags & 4 != 0,
+        given_out: GivenOut::No,
     };
     World::with(|world| {
         let mut wire = match flags & 8 {
@@ -171,5 +219,11 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
         let whole = run(world, set, std::iter::once(&wire[..]));
         let in_pieces = run(world, set, pieces(&wire, how));
         assert_eq!(whole, in_pieces);
+        let given_out = match flags & 16 {
+            0 => GivenOut::Pieces,
+            _ => GivenOut::Late,
+        };
+        let set = Setting { given_out, ..set };
+        assert_eq!(whole, run(world, set, pieces(&wire, how)), "given out");
     });
 });

@@ -42,23 +42,38 @@ impl<const N: usize> Drop for WipeBelow<N> {
     }
 }
 
+/// Instructions that zero these registers, all of them declared as changed, and touch nothing else.
+#[cfg(any(
+    all(target_arch = "x86_64", not(miri)),
+    all(target_arch = "aarch64", target_feature = "neon", not(miri))
+))]
+macro_rules! zero {
+    ($instruction:literal; $($register:tt)*) => {
+        core::arch::asm!($instruction, $(out($register) _,)* options(nomem, nostack, preserves_flags))
+    };
+    ($instruction:ident; $($register:tt)*) => {
+        core::arch::asm!(
+            $($instruction!($register),)*
+            $(out($register) _,)*
+            options(nomem, nostack, preserves_flags),
+        )
+    };
+}
+
 /// Zeros every vector register that the calling convention lets a function change; the others belong to a caller.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline(never)]
 fn clear_vector_registers() {
-    // SAFETY: each register that is changed is declared, and nothing else is touched. SSE2 is part of the architecture.
+    macro_rules! pxor {
+        ($register:tt) => {
+            concat!("pxor ", $register, ", ", $register)
+        };
+    }
+    // SAFETY: `zero!` declares what it changes. SSE2 is part of the architecture.
     unsafe {
-        core::arch::asm!(
-            "pxor xmm0, xmm0", "pxor xmm1, xmm1", "pxor xmm2, xmm2", "pxor xmm3, xmm3",
-            "pxor xmm4, xmm4", "pxor xmm5, xmm5", "pxor xmm6, xmm6", "pxor xmm7, xmm7",
-            "pxor xmm8, xmm8", "pxor xmm9, xmm9", "pxor xmm10, xmm10", "pxor xmm11, xmm11",
-            "pxor xmm12, xmm12", "pxor xmm13, xmm13", "pxor xmm14, xmm14", "pxor xmm15, xmm15",
-            out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
-            out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
-            out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _,
-            out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _,
-            options(nomem, nostack, preserves_flags),
-        );
+        zero!(pxor;
+            "xmm0" "xmm1" "xmm2" "xmm3" "xmm4" "xmm5" "xmm6" "xmm7"
+            "xmm8" "xmm9" "xmm10" "xmm11" "xmm12" "xmm13" "xmm14" "xmm15");
     }
     // The upper halves, where there are any. Without `std` the processor is not asked, but the compiler was told.
     if has_avx() {
@@ -97,16 +112,11 @@ const fn has_avx512() -> bool {
 #[target_feature(enable = "avx")]
 #[inline(never)]
 unsafe fn clear_upper_halves() {
-    // SAFETY: zeros registers 0 to 15 to their full width, all of them declared, and touches nothing else.
+    // SAFETY: `zero!` declares what it changes: registers 0 to 15, to their full width.
     unsafe {
-        core::arch::asm!(
-            "vzeroall",
-            out("ymm0") _, out("ymm1") _, out("ymm2") _, out("ymm3") _,
-            out("ymm4") _, out("ymm5") _, out("ymm6") _, out("ymm7") _,
-            out("ymm8") _, out("ymm9") _, out("ymm10") _, out("ymm11") _,
-            out("ymm12") _, out("ymm13") _, out("ymm14") _, out("ymm15") _,
-            options(nomem, nostack, preserves_flags),
-        );
+        zero!("vzeroall";
+            "ymm0" "ymm1" "ymm2" "ymm3" "ymm4" "ymm5" "ymm6" "ymm7"
+            "ymm8" "ymm9" "ymm10" "ymm11" "ymm12" "ymm13" "ymm14" "ymm15");
     }
 }
 
@@ -116,23 +126,16 @@ unsafe fn clear_upper_halves() {
 #[target_feature(enable = "avx512f")]
 #[inline(never)]
 unsafe fn clear_upper_registers() {
-    // SAFETY: zeros registers 16 to 31, all of them declared, and touches nothing else.
+    macro_rules! vpxord {
+        ($register:tt) => {
+            concat!("vpxord ", $register, ", ", $register, ", ", $register)
+        };
+    }
+    // SAFETY: `zero!` declares what it changes.
     unsafe {
-        core::arch::asm!(
-            "vpxord zmm16, zmm16, zmm16", "vpxord zmm17, zmm17, zmm17",
-            "vpxord zmm18, zmm18, zmm18", "vpxord zmm19, zmm19, zmm19",
-            "vpxord zmm20, zmm20, zmm20", "vpxord zmm21, zmm21, zmm21",
-            "vpxord zmm22, zmm22, zmm22", "vpxord zmm23, zmm23, zmm23",
-            "vpxord zmm24, zmm24, zmm24", "vpxord zmm25, zmm25, zmm25",
-            "vpxord zmm26, zmm26, zmm26", "vpxord zmm27, zmm27, zmm27",
-            "vpxord zmm28, zmm28, zmm28", "vpxord zmm29, zmm29, zmm29",
-            "vpxord zmm30, zmm30, zmm30", "vpxord zmm31, zmm31, zmm31",
-            out("zmm16") _, out("zmm17") _, out("zmm18") _, out("zmm19") _,
-            out("zmm20") _, out("zmm21") _, out("zmm22") _, out("zmm23") _,
-            out("zmm24") _, out("zmm25") _, out("zmm26") _, out("zmm27") _,
-            out("zmm28") _, out("zmm29") _, out("zmm30") _, out("zmm31") _,
-            options(nomem, nostack, preserves_flags),
-        );
+        zero!(vpxord;
+            "zmm16" "zmm17" "zmm18" "zmm19" "zmm20" "zmm21" "zmm22" "zmm23"
+            "zmm24" "zmm25" "zmm26" "zmm27" "zmm28" "zmm29" "zmm30" "zmm31");
     }
 }
 
@@ -140,27 +143,18 @@ unsafe fn clear_upper_registers() {
 #[cfg(all(target_arch = "aarch64", target_feature = "neon", not(miri)))]
 #[inline(never)]
 fn clear_vector_registers() {
-    // SAFETY: each register that is changed is declared, and nothing else is touched.
+    macro_rules! movi {
+        ($register:tt) => {
+            concat!("movi ", $register, ".2d, #0")
+        };
+    }
+    // SAFETY: `zero!` declares what it changes.
     unsafe {
-        core::arch::asm!(
-            "movi v0.2d, #0", "movi v1.2d, #0", "movi v2.2d, #0", "movi v3.2d, #0",
-            "movi v4.2d, #0", "movi v5.2d, #0", "movi v6.2d, #0", "movi v7.2d, #0",
-            "movi v8.2d, #0", "movi v9.2d, #0", "movi v10.2d, #0", "movi v11.2d, #0",
-            "movi v12.2d, #0", "movi v13.2d, #0", "movi v14.2d, #0", "movi v15.2d, #0",
-            "movi v16.2d, #0", "movi v17.2d, #0", "movi v18.2d, #0", "movi v19.2d, #0",
-            "movi v20.2d, #0", "movi v21.2d, #0", "movi v22.2d, #0", "movi v23.2d, #0",
-            "movi v24.2d, #0", "movi v25.2d, #0", "movi v26.2d, #0", "movi v27.2d, #0",
-            "movi v28.2d, #0", "movi v29.2d, #0", "movi v30.2d, #0", "movi v31.2d, #0",
-            out("v0") _, out("v1") _, out("v2") _, out("v3") _,
-            out("v4") _, out("v5") _, out("v6") _, out("v7") _,
-            out("v8") _, out("v9") _, out("v10") _, out("v11") _,
-            out("v12") _, out("v13") _, out("v14") _, out("v15") _,
-            out("v16") _, out("v17") _, out("v18") _, out("v19") _,
-            out("v20") _, out("v21") _, out("v22") _, out("v23") _,
-            out("v24") _, out("v25") _, out("v26") _, out("v27") _,
-            out("v28") _, out("v29") _, out("v30") _, out("v31") _,
-            options(nomem, nostack, preserves_flags),
-        );
+        zero!(movi;
+            "v0" "v1" "v2" "v3" "v4" "v5" "v6" "v7"
+            "v8" "v9" "v10" "v11" "v12" "v13" "v14" "v15"
+            "v16" "v17" "v18" "v19" "v20" "v21" "v22" "v23"
+            "v24" "v25" "v26" "v27" "v28" "v29" "v30" "v31");
     }
 }
 

@@ -167,7 +167,43 @@ fn load(secret: &[u8; PERIOD]) {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
+/// The same, of AArch64.
+#[cfg(target_arch = "aarch64")]
+#[inline(never)]
+fn vector_registers() -> [u8; 32 * 16] {
+    let mut all = [0; 32 * 16];
+    // SAFETY: stores 32 registers to an array that is as large.
+    unsafe {
+        std::arch::asm!(
+            "stp q0, q1, [{0}]", "stp q2, q3, [{0}, #32]", "stp q4, q5, [{0}, #64]",
+            "stp q6, q7, [{0}, #96]", "stp q8, q9, [{0}, #128]", "stp q10, q11, [{0}, #160]",
+            "stp q12, q13, [{0}, #192]", "stp q14, q15, [{0}, #224]", "stp q16, q17, [{0}, #256]",
+            "stp q18, q19, [{0}, #288]", "stp q20, q21, [{0}, #320]", "stp q22, q23, [{0}, #352]",
+            "stp q24, q25, [{0}, #384]", "stp q26, q27, [{0}, #416]", "stp q28, q29, [{0}, #448]",
+            "stp q30, q31, [{0}, #480]",
+            in(reg) all.as_mut_ptr(),
+            options(nostack, preserves_flags),
+        );
+    }
+    all
+}
+
+/// The same, of AArch64.
+#[cfg(target_arch = "aarch64")]
+#[inline(never)]
+fn load(secret: &[u8; PERIOD]) {
+    // SAFETY: loads two registers from an array that is as large; both are declared.
+    unsafe {
+        std::arch::asm!(
+            "ldp q20, q21, [{0}]",
+            in(reg) secret.as_ptr(),
+            out("v20") _, out("v21") _,
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+}
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[test]
 fn vector_registers_are_cleared() {
     let mut secret = [0; PERIOD];

@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod adapters;
+#[cfg(target_os = "linux")]
+pub mod draws;
 pub mod marker;
 pub mod pair;
 pub mod random;

@@ -8,7 +8,7 @@ use sealwire_core::padding::Padding;
 use sealwire_core::session::{
     ClientSession, GatewayState, SessionConfig, SessionError, SessionEvent, Step, Trust,
 };
-use sealwire_core::{Error, Now, PeerError, RejectCode, Suite};
+use sealwire_core::{Error, Malformed, Now, PeerError, RejectCode, Suite};
 use sealwire_tests::pair::{NOW, World, drain_client, drain_server};
 
 fn now(seconds: u64) -> Now {
@@ -131,6 +131,62 @@ fn over_http_a_request_is_whole_only_when_its_body_has_ended() {
     assert_eq!(server.poll_event(), Some(ServerEvent::Request));
     assert!(server.take_request().is_some());
     assert!(server.respond(&head, Padding::None).is_ok());
+}
+
+/// Target `session`: KEYS that nobody had asked for, or only half, was taken, and the stream would have gone on with OPEN in the middle
+/// of KEYS_REQUEST.
+#[test]
+fn keys_before_they_were_asked_for_are_no_answer() {
+    // RAW-2, FRAME-6
+    for sent in 0..=5 {
+        let mut world = World::new(5);
+        let set = world.keys.key_set();
+        let mut config = SessionConfig::new(Trust::Pin(set.pin()));
+        config.options.one_exchange = false;
+        let request = world.request(b"{}");
+        let state = GatewayState::default();
+        let mut session = ClientSession::new(&world.memory, config, state, request, now(0));
+        assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
+        let mut asked = vec![0; sent];
+        assert_eq!(session.poll_transmit(&mut asked), Ok(sent));
+        let body = set.to_bytes();
+        let mut keys = vec![0x02, 0];
+        keys.extend_from_slice(&(body.len() as u16).to_be_bytes());
+        keys.extend_from_slice(&body);
+        session.handle_input(now(0), &keys, &mut world.rng);
+        assert_eq!(session.can_carry_on(), sent == 5);
+        let step = session.step(now(0), &mut world.rng);
+        match sent {
+            5 => assert_eq!(step, Ok(Step::Send)),
+            _ => assert_eq!(step, Err(SessionError::Keys(Malformed::Order))),
+        }
+    }
+}
+
+/// Target `server`: where requests are given out while they arrive, a second call for the head threw away what had come of the body.
+#[test]
+fn asking_for_the_head_again_loses_nothing() {
+    // ORDER-2
+    let mut world = World::new(6);
+    let request = world.request(b"{\"model\":\"m\"}");
+    let mut client = world.client(Suite::P256, request, ClientOptions::default());
+    let wire = drain_client(&mut client);
+    let mut server = world.server(ServerOptions {
+        stream_requests: true,
+        ..ServerOptions::default()
+    });
+    let mut events = Vec::new();
+    for part in wire.chunks(1) {
+        events.extend(world.feed_server(&mut server, part));
+        if events == [ServerEvent::Head] {
+            assert!(server.take_request().is_some());
+            events.clear();
+        }
+    }
+    assert_eq!(events, [ServerEvent::Data]);
+    assert!(server.take_request().is_none());
+    let body = server.take_data().expect("all that came");
+    assert_eq!(body.expose(), b"{\"model\":\"m\"}");
 }
 
 /// Seen while the target `session` was written.

@@ -1,13 +1,13 @@
 //! Chats at and beyond the limit of locked memory, and without secure memory: each test in a process of its own.
 #![cfg(target_os = "linux")]
 
-#[path = "residue/answers.rs"]
+#[path = "scans/answers.rs"]
 #[allow(dead_code, reason = "the residue tests use the rest")]
 mod answers;
-#[path = "residue/clients.rs"]
+#[path = "scans/clients.rs"]
 #[allow(dead_code, reason = "the residue tests use the rest")]
 mod clients;
-#[path = "residue/path.rs"]
+#[path = "scans/path.rs"]
 #[allow(dead_code, reason = "the residue tests use the rest")]
 mod path;
 
@@ -18,13 +18,13 @@ use sealwire::chat::{ChatRequest, Message};
 use sealwire::core::exchange::ReceivedRequest;
 use sealwire::core::keys::{Identity, KeyRing, Pin, RecordLimits};
 use sealwire::core::{ErrorCode, Suite};
-use sealwire::hyper::{Gateway, SecureChatCompletion, Transport};
+use sealwire::hyper::{Gateway, SecureChatCompletion, Versions};
 use sealwire::memlock::{
     MemoryError, Policy, Protection, ProtectionLevel, SecureBytes, SecureMemory,
     memory_protection_info,
 };
 use sealwire::server::{GatewayConfig, Reply, ReplyBody};
-use sealwire::{ClientBuilder, ErrorKind};
+use sealwire::{ClientBuilder, ErrorKind, Settings};
 use sealwire_scanner::{isolated, limit_locks};
 use sealwire_tests::marker::Marker;
 
@@ -52,7 +52,7 @@ fn gateway(memory: SecureMemory) -> (SocketAddr, Pin) {
     (serve(gateway), pin)
 }
 
-fn client(address: SocketAddr, pin: Pin) -> ClientBuilder<Transport> {
+fn client(address: SocketAddr, pin: Pin) -> ClientBuilder<Settings<Versions>> {
     SecureChatCompletion::builder(format!("http://{address}"))
         .allow_http(true)
         .max_retries(0)

@@ -159,6 +159,28 @@ fn what_is_no_key_set() {
     }
 }
 
+/// RAW-2: a gateway that does not know this version of KEYS_REQUEST says so, and the stream goes on; one that is busy is asked again.
+#[test]
+fn keys_that_are_refused() {
+    for (code, is_tried_again) in [(RejectCode::Version, false), (RejectCode::Busy, true)] {
+        let mut world = World::new(11);
+        let mut session = session(&world, GatewayState::default());
+        assert_eq!(session.step(START, &mut world.rng), Ok(Step::FetchKeys));
+        sent(&mut session);
+        let reply = [0x05, 0, 0, 1, code.to_u8()];
+        let taken = hear(&mut session, &mut world, &reply, &mut Seen::default());
+        assert_eq!(taken, reply.len());
+        assert!(session.can_carry_on());
+        match session.step(START, &mut world.rng) {
+            Ok(Step::Wait(_)) => assert!(is_tried_again),
+            step => {
+                assert_eq!(step, Err(SessionError::Rejected(code)));
+                assert!(!is_tried_again);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_stream_that_ends_before_the_keys_is_tried_again() {
     let mut world = World::new(4);

@@ -15,9 +15,13 @@ use hpke::aead::ExportOnlyAead;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::{DhP256HkdfSha256, MlKem768P256};
 use hpke::{Kem, OpModeR, setup_receiver, setup_sender_with_rng};
+use p256::ecdh::EphemeralSecret;
+use p256::elliptic_curve::Generate;
 use sealwire_scanner::own_bytes;
 use sealwire_tests::random::SeededRng;
 use sha2::{Digest, Sha256};
+use sha3::Sha3_256;
+use shake::{ExtendableOutput, Shake256, Update, XofReader};
 
 /// Words of this many bytes are compared.
 const WORD: usize = 8;
@@ -112,6 +116,23 @@ fn ciphers_and_hashes() {
         |seed| Hkdf::<Sha256>::new(Some(&[1; 32]), &key(seed)),
         &[],
     );
+    // What the hybrid puts its secrets through.
+    check(
+        "SHA3-256",
+        |seed| Sha3_256::new().chain_update([key(seed), key(seed)].concat()),
+        &[],
+    );
+    check(
+        "SHAKE256, read from",
+        |seed| {
+            let mut hash = Shake256::default();
+            hash.update(&key(seed));
+            let mut reader = hash.finalize_xof();
+            reader.read(&mut [0; 32]);
+            reader
+        },
+        &[],
+    );
 }
 
 #[test]
@@ -122,6 +143,11 @@ fn private_keys() {
         |seed| p256::ecdsa::SigningKey::from_slice(&Sha256::digest([seed])).expect("a scalar");
     let public = own_bytes(signer(1).verifying_key());
     check("P-256 signing key", signer, &[public]);
+    check(
+        "P-256 ephemeral secret",
+        |seed| EphemeralSecret::generate_from_rng(&mut SeededRng::new(u64::from(seed))),
+        &[],
+    );
     check(
         "P-256 shared secret",
         |seed| {

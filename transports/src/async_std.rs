@@ -24,10 +24,11 @@ use std::time::Duration;
 use async_std::net::TcpStream;
 use async_std::task;
 
-use crate::config::ClientBuilder;
-use crate::futures_io::{Connector, Settings};
+use crate::Settings;
+use crate::client::ClientBuilder;
+pub use crate::client::{AnswerStream, ChatStream};
+use crate::futures_io::Connector;
 use crate::server::{Handler, RawGateway};
-pub use crate::stream::{AnswerStream, ChatStream};
 
 /// A client of a gateway on async-std.
 pub type SecureChatCompletion = crate::futures_io::SecureChatCompletion<AsyncStd>;

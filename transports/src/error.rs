@@ -10,7 +10,7 @@ use sealwire_core::session::{Failure, SessionError};
 use sealwire_core::{Environment, Error as CoreError, ErrorCode, Misuse, PeerError, RejectCode};
 use sealwire_memlock::{MemoryError, SecureBytes};
 
-use crate::answer::Metadata;
+use crate::client::Metadata;
 
 /// The classes of errors, those of the Python client first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

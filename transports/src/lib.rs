@@ -67,8 +67,6 @@ extern crate alloc;
 
 #[cfg(feature = "_lines")]
 mod address;
-#[cfg(feature = "_client")]
-mod answer;
 #[cfg(feature = "async-std")]
 pub mod async_std;
 #[cfg(feature = "blocking")]
@@ -76,17 +74,15 @@ pub mod blocking;
 #[cfg(feature = "_client")]
 mod cell;
 #[cfg(feature = "_client")]
-mod chunks;
-#[cfg(feature = "_client")]
 mod client;
 #[cfg(feature = "_host")]
 mod clock;
 #[cfg(feature = "_client")]
-mod config;
-#[cfg(feature = "_client")]
 mod error;
 #[cfg(feature = "futures-io")]
 pub mod futures_io;
+#[cfg(feature = "hyper")]
+mod http;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 #[cfg(feature = "_lines")]
@@ -95,15 +91,17 @@ mod line;
 mod pool;
 #[cfg(feature = "_gateway")]
 pub mod server;
-#[cfg(any(feature = "hyper", feature = "futures-io"))]
-mod stream;
-#[cfg(feature = "_tls")]
+#[cfg(feature = "_http1")]
 mod tls;
 
+#[cfg(feature = "_tls")]
+pub use client::Settings;
 #[cfg(feature = "_client")]
-pub use answer::{Answer, Chunk, Completion, Metadata, ServerMemory};
-#[cfg(feature = "_client")]
-pub use config::ClientBuilder;
+pub use client::{
+    Answer, AnswerStream, ChatStream, Chunk, ClientBuilder, Completion, Metadata, ServerMemory,
+};
+#[cfg(feature = "_async")]
+pub use client::{SecureChatCompletion, Transport};
 #[cfg(feature = "_client")]
 pub use error::{Error, ErrorKind};
 pub use sealwire_core as core;

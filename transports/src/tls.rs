@@ -4,12 +4,12 @@ use std::error::Error as StdError;
 use std::io;
 use std::sync::Arc;
 
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, crypto};
-use rustls_platform_verifier::BuilderVerifierExt;
 use sealwire_core::session::Failure;
 
 use crate::address::{Address, Wire};
+use crate::client::configured;
 use crate::error::Error;
 
 /// What a connection to one gateway needs.
@@ -27,12 +27,7 @@ impl Tls {
         if !address.tls {
             return Ok(None);
         }
-        let mut config = match config {
-            Some(config) => config,
-            None => platform().map_err(|error| {
-                Error::config("TLS cannot be set up").because(Some(error.into()))
-            })?,
-        };
+        let mut config = configured(config)?;
         // HTTP/1.1 is what will be spoken; a raw stream has no name there.
         config.alpn_protocols = match address.wire {
             Wire::Http => vec![b"http/1.1".to_vec()],
@@ -47,13 +42,6 @@ impl Tls {
             name,
         }))
     }
-}
-
-fn platform() -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(crypto::ring::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(builder.with_platform_verifier()?.with_no_client_auth())
 }
 
 /// What an error means that came while a connection was made.

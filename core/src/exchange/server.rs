@@ -392,8 +392,10 @@ impl<A: RecordAead> ServerExchange<A> {
         if !self.is_request_whole() && !self.gives_out() {
             return None;
         }
-        let body = self.take_content()?;
+        // Where the head was taken before, the content waits for `take_data`.
+        let empty = self.memory.with_capacity(0).ok()?;
         let head = self.head.take()?;
+        let body = core::mem::replace(&mut self.body, empty);
         Some(ReceivedRequest::new(head, body))
     }
 

@@ -93,11 +93,21 @@ struct Document {
 struct DocumentKey {
     record: String,
     signature: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "some",
+        skip_serializing_if = "Option::is_none"
+    )]
     evidence: Option<String>,
 }
 
-/// What must be a JSON object (REC-5): derived code alone takes an array of a struct's members for the struct as well.
+/// What may be missing, but is no null (REC-5).
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
+}
+
+/// What must be a JSON object (REC-5): derived code alone takes an array of a struct's members for the struct as well. It refuses a
+/// member that it knows where it stands twice.
 #[derive(Serialize)]
 struct Object<T>(T);
 

@@ -10,7 +10,7 @@ use rand_core::TryCryptoRng;
 use sealwire_memlock::SecureMemory;
 
 use super::error::{Failure, SessionError};
-use super::keys::KeysFetch;
+use super::keys::{Answer, KeysFetch};
 use super::policy::{GatewayState, SessionConfig};
 use super::raw::Abandoned;
 use super::step::{SessionEvent, Step};
@@ -246,10 +246,14 @@ impl<A: RecordAead> ClientSession<A> {
                 }
             },
             Phase::FetchKeys(_) if self.config.is_raw() => {
-                let (consumed, set) = self.keys.handle_input(input);
-                self.in_step = matches!(set, Some(Ok(_)));
-                match set {
-                    Some(Ok(set)) => self.handle_key_set(now, set),
+                let (consumed, answer) = self.keys.handle_input(input);
+                self.in_step = matches!(answer, Some(Ok(_)));
+                match answer {
+                    Some(Ok(Answer::Keys(set))) => self.handle_key_set(now, set),
+                    Some(Ok(Answer::Rejected(code))) => {
+                        let retry = code == RejectCode::Busy;
+                        self.fail(now, SessionError::Rejected(code), retry, None, rng);
+                    }
                     Some(Err(error)) => self.handle_key_error(error),
                     None => {}
                 }
@@ -434,6 +438,16 @@ impl<A: RecordAead> ClientSession<A> {
             let total = now.monotonic >= self.started.saturating_add(self.config.timeouts.total);
             let what = if total { "everything" } else { self.waiting.2 };
             self.phase = Phase::Failed(SessionError::Timeout { what });
+        }
+    }
+
+    /// Bytes of memory that the session holds for what has arrived and for what waits to leave, the request's body not counted: those
+    /// of [`ClientExchange::buffered`], or of the key set on a raw stream, of which a frame can bring 65,539.
+    pub fn buffered(&self) -> usize {
+        match &self.phase {
+            Phase::FetchKeys(_) => self.keys.buffered(),
+            Phase::Send(exchange) => exchange.buffered(),
+            _ => 0,
         }
     }
 

@@ -183,22 +183,45 @@ def _bounded(key_set: KeySet) -> KeySet:
     return key_set
 
 
+class _Object(dict[str, Any]):
+    """A JSON object, and which of its members stand in it more than once (REC-5)."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        names = [name for name, _ in pairs]
+        self.twice = {name for name in names if names.count(name) > 1} if len(self) < len(names) else set()
+
+
 def key_set_from_json(text: str | bytes) -> KeySet:
     def binary(owner: dict[str, Any], name: str) -> bytes:
         value = owner[name]
         if not isinstance(value, str):
             raise Refused(f"{name} is not text")
-        return base64.b64decode(value, validate=True)
+        data = base64.b64decode(value, validate=True)
+        if base64.b64encode(data).decode() != value:
+            raise Refused(f"{name} is not the base64 of what it says")
+        return data
+
+    def signed(key: dict[str, Any]) -> Signed:
+        if "evidence" in key:
+            binary(key, "evidence")  # of no use here, but it has its form
+        return Signed(binary(key, "record"), binary(key, "signature"))
 
     try:
-        top = json.loads(text)
+        if isinstance(text, bytes):
+            text = text.decode()
+        top = json.loads(text, object_pairs_hook=_Object)
         if not isinstance(top, dict) or not isinstance(top["keys"], list):
             raise Refused("key set is no object with a list of keys")
         if not all(isinstance(key, dict) for key in top["keys"]):
             raise Refused("key is no object")
+        objects = [(top, {"version", "identity", "keys"})]
+        objects += [(key, {"record", "signature", "evidence"}) for key in top["keys"]]
+        if any(found.twice & names for found, names in objects):
+            raise Refused("a member of the key set stands twice")
         if type(top["version"]) is not int or top["version"] != 1:
             raise Refused("key set of another version")
-        keys = tuple(Signed(binary(key, "record"), binary(key, "signature")) for key in top["keys"])
+        keys = tuple(signed(key) for key in top["keys"])
         return _bounded(KeySet(binary(top, "identity"), keys))
     except (KeyError, TypeError, ValueError, binascii.Error, RecursionError) as error:
         raise Refused("key set does not parse") from error

@@ -1063,6 +1063,22 @@ def key_sets() -> list[Vector]:
     add("json-array", "an array in place of the document", "REC-5", json.dumps(list(document.values())))
     keys = [list(key.values()) for key in document["keys"]]
     add("json-key-array", "an array in place of a key", "REC-5", json.dumps({**document, "keys": keys}))
+    text = one(good).to_json()
+    twice = text.replace('"version": 1', '"version": 1, "version": 1')
+    add("json-twice", "the version twice, the same both times", "REC-5", twice)
+    twice = text.replace('"keys": [', '"keys": [], "key\\u0073": [')
+    add("json-keys-twice", "two lists of keys, one under an escaped name", "REC-5", twice)
+    twice = text.replace('"record":', '"record": "AAEC", "record":')
+    add("json-record-twice", "two records in a key", "REC-5", twice)
+    twice = text.replace('"version": 1', '"x": {"keys": 1, "keys": 2}, "x": 0, "version": 1')
+    add("json-unknown-twice", "unknown members twice, and a known name within one", "REC-5", twice, usable, good)
+    null = text.replace('"signature":', '"evidence": null, "signature":')
+    add("json-evidence-null", "evidence that is null", "REC-5", null)
+    assert text.count("==") == 1  # the signature's
+    bits = text[text.index("==") - 1]
+    assert bits in "AQgw"
+    loose = text.replace(bits + "==", chr(ord(bits) + 1) + "==")
+    add("json-base64-bits", "base64 with unused bits that are not zero", "REC-5", loose)
     urlsafe = one(good).to_json().replace("+", "-").replace("/", "_")
     add("json-urlsafe", "the wrong alphabet of base64", "", urlsafe)
     add("json-no-padding", "base64 without padding", "", one(good).to_json().replace("=", ""))

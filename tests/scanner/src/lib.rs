@@ -14,7 +14,7 @@ mod scan;
 #[cfg(target_os = "linux")]
 pub use limits::limit_locks;
 #[cfg(target_os = "linux")]
-pub use memory::{Mapping, for_each_mapping, mappings, own_bytes};
+pub use memory::{Mapping, mappings, own_bytes};
 pub use process::{Paused, child, is_child, isolated, outcome, pause, say};
 #[cfg(target_os = "linux")]
 pub use scan::{Copy, Found, PIECE, Scanner, Wanted};

@@ -65,7 +65,7 @@ pub fn mappings(pid: u32) -> Vec<Mapping> {
 ///
 /// # Panics
 /// If the process may not be read.
-pub fn for_each_mapping(pid: u32, mut look: impl FnMut(&Mapping, &[u8])) {
+pub(crate) fn for_each_mapping(pid: u32, mut look: impl FnMut(&Mapping, &[u8])) {
     let memory = File::open(format!("/proc/{pid}/mem")).expect("a parent may read its child");
     let mut contents = Vec::new();
     for mapping in mappings(pid) {

@@ -73,6 +73,7 @@ pub(crate) struct DemoArgs {
 ///
 /// Opens sealed requests, forwards those under /v1/ to the upstream with their own API key, and seals the answers, streamed ones piece
 /// by piece. It speaks HTTP/1.1 and HTTP/2 without TLS: put your TLS terminator in front, which then sees sealed frames only.
+/// With --listen-raw it takes the same frames on streams without HTTP too.
 /// Stops on Ctrl-C or SIGTERM, after the answers that are under way (10 s at most).
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -85,6 +86,9 @@ pub(crate) struct ServeArgs {
     /// Address and port to listen on; port 0 lets the system choose.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
     pub(crate) listen: SocketAddr,
+    /// Another address and port, for raw streams: frames with no HTTP around them, base URLs of tcp:// or tls:// in the library.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen_raw: Option<SocketAddr>,
     /// The gateway's identity, as `sealwire keygen` makes it (PEM). Without it, one that ends with the process.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,

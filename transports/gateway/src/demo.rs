@@ -34,9 +34,14 @@ pub(crate) async fn run(args: DemoArgs, memory: SecureMemory) -> Result<(), Fail
     let for_model = memory.clone();
     let answer = move |request: ReceivedRequest| model::answer(request, for_model.clone());
     let gateway = gateway::new(identity, Suite::ALL, memory.clone(), answer)?;
-    let listener = gateway::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+    let listener = gateway::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), "--listen").await?;
     let address = listener.local_addr().map_err(|error| no_port(&error))?;
-    tokio::spawn(gateway::serve(listener, gateway, std::future::pending()));
+    tokio::spawn(gateway::serve(
+        listener,
+        None,
+        gateway,
+        std::future::pending(),
+    ));
     let recorder = Recorder::start(address)
         .await
         .map_err(|error| no_port(&error))?;

@@ -1,6 +1,7 @@
 //! The listening side of `serve` and `demo`: connections, rotation of keys, an orderly end.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,13 +9,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use sealwire::futures_io::serve_until;
 use sealwire::hyper::Gateway;
 use sealwire::server::{GatewayConfig, Handler};
 use sealwire_core::keys::{Identity, KeyRing, RecordLimits};
 use sealwire_core::{Suite, UnixTime};
 use sealwire_memlock::SecureMemory;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::compat::TokioAsyncReadCompatExt;
 
 use crate::exit::{Exit, Failure};
 
@@ -40,24 +43,25 @@ pub(crate) fn new<H: Handler>(
 }
 
 /// Listens, or says why that cannot be.
-pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+pub(crate) async fn listen(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
         let advice = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                "another program listens there: stop it, or choose another port by --listen (port 0 lets the system choose)"
+            io::ErrorKind::AddrInUse => {
+                format!("another program listens there: stop it, or choose another port by {option} (port 0 lets the system choose)")
             }
-            std::io::ErrorKind::PermissionDenied => {
-                "choose a port above 1023 by --listen, or grant CAP_NET_BIND_SERVICE"
+            io::ErrorKind::PermissionDenied => {
+                format!("choose a port above 1023 by {option}, or grant CAP_NET_BIND_SERVICE")
             }
-            _ => "choose an address of this machine by --listen",
+            _ => format!("choose an address of this machine by {option}"),
         };
         Failure::new(Exit::Connection, format!("cannot listen on {address}: {error}")).advise(advice)
     })
 }
 
-/// Serves until `stop`, then lets answers under way end.
+/// Serves until `stop`, HTTP on `listener` and raw streams on `raw`, then lets answers under way end.
 pub(crate) async fn serve<H: Handler>(
     listener: TcpListener,
+    raw: Option<TcpListener>,
     gateway: Gateway<H>,
     stop: impl Future<Output = ()>,
 ) {
@@ -70,14 +74,20 @@ pub(crate) async fn serve<H: Handler>(
     server.http2().timer(TokioTimer::new());
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = GracefulShutdown::new();
+    // Dropping the sender ends the raw streams.
+    let (stopping, stopped) = watch::channel(());
     tokio::pin!(stop);
     loop {
         let accepted = async {
             // The semaphore is never closed.
             let place = places.clone().acquire_owned().await.ok();
-            (listener.accept().await, place)
+            let (accepted, is_raw) = tokio::select! {
+                accepted = listener.accept() => (accepted, false),
+                accepted = accept_raw(raw.as_ref()) => (accepted, true),
+            };
+            (accepted, is_raw, place)
         };
-        let (accepted, place) = tokio::select! {
+        let (accepted, is_raw, place) = tokio::select! {
             accepted = accepted => accepted,
             () = &mut stop => break,
         };
@@ -92,6 +102,18 @@ pub(crate) async fn serve<H: Handler>(
         };
         // Tokens are small: none of them waits for the next.
         let _ = stream.set_nodelay(true);
+        if is_raw {
+            let (gateway, mut stopped) = (gateway.raw(), stopped.clone());
+            tokio::spawn(async move {
+                let stop = async move { drop(stopped.changed().await) };
+                let served = serve_until(&gateway, stream.compat(), tokio::time::sleep, stop);
+                if let Err(error) = served.await {
+                    log::debug!("a connection broke: {error}");
+                }
+                drop(place);
+            });
+            continue;
+        }
         let connection = server.serve_connection(TokioIo::new(stream), gateway.clone());
         let connection = connections.watch(connection.into_owned());
         tokio::spawn(async move {
@@ -101,14 +123,23 @@ pub(crate) async fn serve<H: Handler>(
             drop(place);
         });
     }
-    drop(listener);
-    if tokio::time::timeout(GRACE, connections.shutdown())
-        .await
-        .is_err()
-    {
+    drop((listener, raw, stopping));
+    let ended = async {
+        connections.shutdown().await;
+        // Whoever has a place is still answered.
+        let _ = places.acquire_many(MAX_CONNECTIONS as u32).await;
+    };
+    if tokio::time::timeout(GRACE, ended).await.is_err() {
         log::warn!("answers under way were cut off after {} s", GRACE.as_secs());
     }
     rotation.abort();
+}
+
+async fn accept_raw(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Makes new epoch keys when they are due, and wipes those that have ended.

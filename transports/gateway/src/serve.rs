@@ -26,18 +26,32 @@ pub(crate) async fn run(args: ServeArgs, memory: SecureMemory) -> Result<(), Fai
     };
     let upstream = Upstream::new(&args.upstream, memory.clone())?;
     let gateway = gateway::new(identity, suites, memory.clone(), upstream)?;
-    let listener = gateway::listen(args.listen).await?;
+    let listener = gateway::listen(args.listen, "--listen").await?;
+    let raw = match args.listen_raw {
+        Some(address) => Some(gateway::listen(address, "--listen-raw").await?),
+        None => None,
+    };
     // Signals count from here on, so that whoever read the lines below can send one.
     let stop = stop_signal()?;
     let address = listener.local_addr().unwrap_or(args.listen);
-    announce(&args, address, &pin, &memory);
-    gateway::serve(listener, gateway, stop).await;
+    let raw_address = raw.as_ref().and_then(|raw| raw.local_addr().ok());
+    announce(&args, address, raw_address, &pin, &memory);
+    gateway::serve(listener, raw, gateway, stop).await;
     anstream::eprintln!("stopped");
     Ok(())
 }
 
-fn announce(args: &ServeArgs, address: SocketAddr, pin: &Pin, memory: &SecureMemory) {
+fn announce(
+    args: &ServeArgs,
+    address: SocketAddr,
+    raw_address: Option<SocketAddr>,
+    pin: &Pin,
+    memory: &SecureMemory,
+) {
     anstream::println!("{HEAD}listening{HEAD:#}  http://{address}");
+    if let Some(address) = raw_address {
+        anstream::println!("{HEAD}listening{HEAD:#}  tcp://{address}");
+    }
     anstream::println!("{HEAD}upstream{HEAD:#}   {}", args.upstream);
     anstream::println!("{HEAD}pin{HEAD:#}        {pin}");
     let info = memory.protection_info();

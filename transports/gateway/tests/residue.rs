@@ -18,16 +18,15 @@ use sealwire::chat::{ChatRequest, Message};
 use sealwire::hyper::{Gateway, SecureChatCompletion};
 use sealwire::server::{GatewayConfig, PieceStream, Reply, ReplyBody};
 use sealwire_core::exchange::ReceivedRequest;
-use sealwire_core::keys::{Identity, KeyRecord, KeyRing, KeySet, RecordLimits};
+use sealwire_core::keys::{Identity, KeyRing, RecordLimits};
 use sealwire_core::{ErrorCode, Suite, UnixTime};
 use sealwire_memlock::{Policy, SecureMemory};
-use sealwire_scanner::{Paused, Scanner, Wanted, for_each_mapping};
+use sealwire_scanner::{Paused, Scanner, Wanted};
+use sealwire_tests::draws::Draws;
 use sealwire_tests::marker::{Form, Marker};
 use sealwire_tests::random::SeededRng;
 use sealwire_tests::relay::{Fault, Relay};
-use sealwire_tests::spy::{
-    self, ANSWER, API_KEY, EpochSecret, PRIVATE_KEY, PROMPT, REQUEST_KEY, Spy, find_private, texts,
-};
+use sealwire_tests::spy::{self, ANSWER, API_KEY, PRIVATE_KEY, PROMPT, REQUEST_KEY, Spy, texts};
 use sealwire_tests::table::{Row, Table, settle};
 use support::upstream::{FINISHED, Received, STREAM_HEAD, Upstream, chunk, event, send};
 use support::{Folder, run, sealwire};
@@ -165,6 +164,8 @@ fn answer(way: Way, gate: &Gate, stream: &mut TcpStream) {
 /// A gateway in a process of its own, and all that is known of its keys.
 struct Serve {
     subject: Paused,
+    /// What it draws is written down as long as it runs.
+    _drew: Draws,
     relay: Relay,
     spy: Spy,
     private: Wanted,
@@ -190,7 +191,9 @@ impl Serve {
             "--key",
             file,
         ];
-        let mut subject = Paused::spawn(sealwire(args).stderr(Stdio::inherit()));
+        let mut command = sealwire(args);
+        let drew = Draws::of(&mut command);
+        let mut subject = Paused::spawn(command.stderr(Stdio::inherit()));
         let address = subject.value("listening");
         let address = address
             .trim_start_matches("http://")
@@ -208,11 +211,12 @@ impl Serve {
             .build()
             .expect("configured");
         let set = wait_for(client.fetch_keys()).expect("keys");
-        let spy = Spy::new(epoch_keys(&set, subject.id()));
+        let spy = Spy::new(&set, &drew.of_length());
         let mut private = spy.private_keys();
         private.extend(&spy::identity(&scalar));
         Self {
             subject,
+            _drew: drew,
             relay,
             spy,
             private,
@@ -221,27 +225,11 @@ impl Serve {
     }
 
     fn scanner(&self) -> Scanner {
-        let mut wanted = self.spy.exchanges(&self.relay.recorded());
+        let mut wanted = self.spy.exchanges(&self.relay.recorded(), None);
         wanted.extend(&self.private);
         wanted.extend(&texts(0));
         Scanner::new(&wanted)
     }
-}
-
-/// The gateway tells nobody its epoch keys: they are found in its locked pages, by their public halves.
-fn epoch_keys(set: &KeySet, pid: u32) -> Vec<EpochSecret> {
-    let mut locked = Vec::new();
-    for_each_mapping(pid, |mapping, contents| {
-        if mapping.is_locked() {
-            locked.extend_from_slice(contents);
-        }
-    });
-    let secrets = set.records().iter().map(|signed| {
-        let record = KeyRecord::parse(&signed.record).expect("genuine");
-        let suite = record.suite.expect("known");
-        find_private(&signed.record, record.public_key, suite, &locked).expect("the gateway has it")
-    });
-    secrets.collect()
 }
 
 fn wait_for<T>(work: impl Future<Output = T>) -> T {
@@ -367,10 +355,11 @@ fn chat(more: &[&str]) -> Row {
         key,
     ];
     let mut command = sealwire(args.into_iter().chain(more.iter().copied()));
+    let drew = Draws::of(&mut command);
     let mut subject = Paused::spawn(command.stderr(Stdio::inherit()));
     let pid = subject.id();
     let scanner = || {
-        let mut wanted = spy.exchanges(&relay.recorded());
+        let mut wanted = spy.exchanges(&relay.recorded(), Some(&drew));
         wanted.extend(&texts(0));
         Scanner::new(&wanted)
     };

@@ -6,7 +6,7 @@ use core::fmt;
 use core::task::Waker;
 use core::time::Duration;
 
-use embedded_io::{Error as _, ErrorType, Read, Write};
+use embedded_io::{Error as _, ErrorKind, ErrorType, Read, Write};
 use rand_core::TryCryptoRng;
 use sealwire_core::Now;
 use sealwire_core::session::Failure;
@@ -170,4 +170,9 @@ impl Error for OpenError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_ref().map(|source| &**source as _)
     }
+}
+
+/// Whether the stream is still there after this error.
+pub(super) fn is_passing(error: &impl embedded_io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted)
 }

@@ -35,7 +35,7 @@ mod client;
 mod cobs;
 #[cfg(feature = "std")]
 mod connection;
-mod driver;
+mod io;
 mod link;
 #[cfg(feature = "std")]
 mod network;
@@ -53,7 +53,7 @@ pub use cobs::Cobs;
 pub use connection::Connection;
 pub use link::{Interest, Link, NoDeadline, OpenError, Ready, Transport};
 #[cfg(feature = "std")]
-pub use network::{Network, NetworkSettings};
+pub use network::Network;
 #[cfg(feature = "std")]
 pub use server::serve;
 pub use wired::{Clock, Wired};

@@ -6,7 +6,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use getrandom::SysRng;
-use rustls::ClientConfig;
 use sealwire_core::Now;
 
 use super::client::SecureChatCompletion;
@@ -15,18 +14,11 @@ use super::link::{Interest, Link, OpenError, Ready, Transport};
 use super::socket::Socket;
 use super::tls::TlsSocket;
 use crate::address::Address;
-use crate::client::Client;
+use crate::client::{Client, ClientBuilder, Settings};
 use crate::clock::Clock;
-use crate::config::ClientBuilder;
 use crate::error::Error;
 use crate::pool::Pool;
 use crate::tls::{Tls, failure};
-
-/// What only this client can be told.
-#[derive(Debug, Default)]
-pub struct NetworkSettings {
-    tls: Option<ClientConfig>,
-}
 
 /// Opens connections to one gateway.
 pub struct Network {
@@ -38,26 +30,20 @@ pub struct Network {
 
 impl SecureChatCompletion<Network> {
     /// Sets up a client of the gateway at `base_url`: `https://` or `http://` for HTTP/1.1, `tls://` or `tcp://` for a raw stream.
-    pub fn builder(base_url: impl Into<String>) -> ClientBuilder<NetworkSettings> {
-        ClientBuilder::new(base_url.into(), NetworkSettings::default())
+    pub fn builder(base_url: impl Into<String>) -> ClientBuilder<Settings<()>> {
+        ClientBuilder::on(base_url, ())
     }
 }
 
-impl ClientBuilder<NetworkSettings> {
-    /// TLS as given: other roots, client certificates. By default certificates are judged as the platform does.
-    pub fn tls(mut self, config: ClientConfig) -> Self {
-        self.transport.tls = Some(config);
-        self
-    }
-
+impl ClientBuilder<Settings<()>> {
     /// The client.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config), which says what to change.
     pub fn build(self) -> Result<SecureChatCompletion, Error> {
-        let (config, address, settings) = self.check_address()?;
+        let (config, address, Settings { connector: (), tls }) = self.check_address()?;
         let transport = Network {
-            tls: Tls::new(&address, settings.tls)?,
+            tls: Tls::new(&address, tls)?,
             address,
             idle: Pool::new(),
             clock: Clock::new(),

@@ -5,8 +5,7 @@ use std::task::{Context, Wake};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use super::driver::is_passing;
-use super::link::{Interest, Link, Ready};
+use super::link::{Interest, Link, Ready, is_passing};
 use crate::line::BUFFER;
 use crate::server::{Doing, Handler, RawConnection, RawGateway};
 

@@ -13,7 +13,7 @@ use sealwire_core::session::Failure;
 use super::client::SecureChatCompletion;
 use super::link::{Link, OpenError, Transport};
 use crate::client::Client;
-use crate::config::ClientBuilder;
+use crate::client::ClientBuilder;
 use crate::error::Error;
 
 /// The clocks of a device.

@@ -38,11 +38,11 @@
 
 mod client;
 mod connection;
-mod driver;
+mod io;
 mod server;
 
-pub use client::{SecureChatCompletion, Settings};
+pub use client::{Lines, SecureChatCompletion};
 pub use connection::Connector;
-pub use server::serve;
+pub use server::{serve, serve_until};
 
-pub use crate::stream::{AnswerStream, ChatStream};
+pub use crate::client::{AnswerStream, ChatStream};

@@ -1,6 +1,6 @@
 //! The gateway's side of a raw stream.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Poll, ready};
@@ -40,6 +40,27 @@ where
     T: Fn(Duration) -> F,
     F: Future<Output = ()>,
 {
+    serve_until(gateway, stream, sleep, pending()).await
+}
+
+/// Serves one raw stream as [`serve`] does, but once `stop` resolves begins no further exchange: one that is under way is answered, and the
+/// stream is closed.
+///
+/// # Errors
+/// The stream's own. What a client does wrong is answered, and logged.
+pub async fn serve_until<H, S, T, F>(
+    gateway: &RawGateway<H>,
+    stream: S,
+    sleep: T,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()>
+where
+    H: Handler,
+    S: AsyncRead + AsyncWrite,
+    T: Fn(Duration) -> F,
+    F: Future<Output = ()>,
+{
+    let mut stop = pin!(Some(stop));
     let mut stream = pin!(stream);
     let start = Instant::now();
     let mut connection = RawConnection::new(gateway, start.elapsed());
@@ -47,6 +68,12 @@ where
     let mut is_to_flush = false;
     let mut alarm: Option<(Duration, Pin<Box<F>>)> = None;
     poll_fn(|cx| {
+        if let Some(stopped) = stop.as_mut().as_pin_mut()
+            && stopped.poll(cx).is_ready()
+        {
+            stop.set(None);
+            connection.finish();
+        }
         loop {
             if connection.poll(cx, start.elapsed()) == Doing::Close {
                 return Poll::Ready(io::Result::Ok(()));

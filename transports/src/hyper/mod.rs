@@ -17,21 +17,14 @@
 //!
 //! There is no tokio type in these interfaces. Timers are hyper-util's, which need a tokio runtime around them.
 
-mod body;
 mod client;
-mod driver;
-mod gateway_layer;
-mod layer;
-mod receive;
 mod server;
-mod upload;
 
-pub use body::{AnswerBody, RequestBody, SealedBody};
-pub use client::{HttpPool, SecureChatCompletion, Transport};
-pub use driver::HttpService;
-pub use gateway_layer::{Exchange, GatewayLayer, GatewayService};
-pub use layer::SealLayer;
+pub use client::{HttpPool, SecureChatCompletion, Versions};
 pub use server::Gateway;
-pub use upload::SealedUpload;
 
-pub use crate::stream::{AnswerStream, ChatStream};
+pub use crate::client::{AnswerStream, ChatStream};
+pub use crate::http::{
+    AnswerBody, Exchange, GatewayLayer, GatewayService, Http, HttpService, RequestBody, SealLayer,
+    SealedBody, SealedUpload,
+};

@@ -9,7 +9,7 @@ use ureq_proto::{BodyMode, Error as HttpError};
 
 use super::BUFFER;
 use crate::address::Address;
-use crate::answer::is_type;
+use crate::client::is_type;
 use crate::client::retry_after;
 use crate::error::{Cause, Error};
 

@@ -3,6 +3,7 @@
 //! An adapter asks [`Line::poll`] what it wants and does it: open a connection, move bytes, wait. It never looks into
 //! the bytes.
 
+mod driver;
 #[cfg(feature = "_http1")]
 mod http1;
 #[cfg(not(feature = "_http1"))]
@@ -14,15 +15,16 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use rand_core::TryCryptoRng;
-use sealwire_core::exchange::Request;
 use sealwire_core::keys::KeySet;
-use sealwire_core::session::{ClientSession, Failure, GatewayState, Step};
-use sealwire_core::{Error as CoreError, Malformed, Now};
+use sealwire_core::session::Failure;
+use sealwire_core::{Malformed, Now};
 
 use crate::address::Wire;
-use crate::client::{Client, Event, log_wait};
+use crate::client::{Client, Event, Next, Task};
 use crate::error::{Cause, Error};
 use http1::Http1;
+
+pub(crate) use driver::{Driver, Io, Moved, Opened};
 
 /// Bytes moved at once; few where there is no operating system, and so perhaps not much memory.
 pub(crate) const BUFFER: usize = if cfg!(feature = "_host") {
@@ -51,10 +53,7 @@ pub(crate) enum Want {
 
 /// One request on its way to its answer.
 pub(crate) struct Line {
-    session: ClientSession,
-    known: GatewayState,
-    /// Whether the gateway's keys are all that is wanted.
-    keys_only: bool,
+    task: Task,
     /// What is under way on the connection, if there is one.
     call: Option<Call>,
     /// The connection was idle before.
@@ -68,9 +67,6 @@ pub(crate) struct Line {
     taken: usize,
     /// The reply has ended.
     ended: bool,
-    /// The wait that was logged.
-    wait: Option<Duration>,
-    cause: Option<Cause>,
 }
 
 enum Call {
@@ -81,20 +77,9 @@ enum Call {
 }
 
 impl Line {
-    pub(crate) fn new(client: &Client, request: Request, now: Now) -> Result<Self, Error> {
-        Ok(Self::over(client.session(request, now)?, false))
-    }
-
-    /// A line that ends with the gateway's keys, not judged.
-    pub(crate) fn for_keys(client: &Client, now: Now) -> Result<Self, Error> {
-        Ok(Self::over(client.keys_session(now)?, true))
-    }
-
-    fn over(session: ClientSession, keys_only: bool) -> Self {
+    pub(crate) const fn new(task: Task) -> Self {
         Self {
-            known: session.gateway().clone(),
-            session,
-            keys_only,
+            task,
             call: None,
             is_kept: false,
             has_heard: false,
@@ -103,8 +88,6 @@ impl Line {
             input: Vec::new(),
             taken: 0,
             ended: false,
-            wait: None,
-            cause: None,
         }
     }
 
@@ -118,47 +101,34 @@ impl Line {
         now: Now,
         rng: &mut R,
     ) -> Result<Want, Error> {
-        loop {
-            if self.call.is_some() {
-                if let Some(event) = self.take_event(client, now, rng)? {
-                    return Ok(Want::Event(event));
-                }
-                // A deadline is what a session has while it waits for a peer.
-                if self.session.poll_timeout().is_some() {
-                    self.fill()?;
-                    return Ok(Want::Transfer);
-                }
-                return Ok(match self.hang_up() {
-                    true => Want::Release,
-                    false => Want::Close,
-                });
+        if self.call.is_some() {
+            if let Some(event) = self.take_event(client, now, rng)? {
+                return Ok(Want::Event(event));
             }
-            let step = self.session.step(now, rng);
-            client.learn(&mut self.known, &self.session);
-            match step.map_err(|error| Error::from(error).because(self.cause.take()))? {
-                Step::FetchKeys | Step::Send => return Ok(Want::Connect),
-                Step::Judge if self.keys_only => return Ok(Want::Done),
-                Step::Judge => client.judge(&mut self.session, now),
-                Step::Wait(until) => {
-                    if self.wait.replace(until) != Some(until)
-                        && let Some(reason) = self.session.retry_reason()
-                    {
-                        log_wait(reason, until.saturating_sub(now.monotonic));
-                    }
-                    return Ok(Want::Wait(until));
-                }
-                _ => return Ok(Want::Done),
+            // A deadline is what a session has while it waits for a peer.
+            if self.task.session.poll_timeout().is_some() {
+                self.fill()?;
+                return Ok(Want::Transfer);
             }
+            return Ok(match self.hang_up() {
+                true => Want::Release,
+                false => Want::Close,
+            });
         }
+        Ok(match self.task.step(client, now, rng)? {
+            Next::FetchKeys | Next::Send => Want::Connect,
+            Next::Wait(until) => Want::Wait(until),
+            Next::Done => Want::Done,
+        })
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due, on the monotonic clock.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.session.poll_timeout()
+        self.task.session.poll_timeout()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Now) {
-        self.session.handle_timeout(now);
+        self.task.session.handle_timeout(now);
     }
 
     /// There is a connection: one that was kept from an earlier exchange, or a new one.
@@ -171,8 +141,8 @@ impl Line {
         now: Now,
         is_kept: bool,
     ) -> Result<(), Error> {
-        self.session.handle_connected(now);
-        self.cause = None;
+        self.task.session.handle_connected(now);
+        self.task.cause = None;
         (self.is_kept, self.has_heard, self.ended) = (is_kept, false, false);
         self.input.clear();
         self.output.clear();
@@ -180,7 +150,10 @@ impl Line {
         let address = client.config.address.as_ref();
         self.call = Some(match address.filter(|address| address.wire == Wire::Http) {
             // A session that is to fetch does not send.
-            Some(address) => Call::Http(Box::new(Http1::new(address, !self.session.is_sending())?)),
+            Some(address) => Call::Http(Box::new(Http1::new(
+                address,
+                !self.task.session.is_sending(),
+            )?)),
             None => Call::Raw,
         });
         Ok(())
@@ -193,8 +166,8 @@ impl Line {
         cause: Option<Cause>,
         rng: &mut R,
     ) {
-        self.cause = cause;
-        self.session.handle_failure(now, failure, rng);
+        self.task.cause = cause;
+        self.task.session.handle_failure(now, failure, rng);
     }
 
     /// What waits to be written.
@@ -208,7 +181,7 @@ impl Line {
 
     /// The peer takes no more bytes. It may have said why, so reading goes on.
     pub(crate) fn write_failed(&mut self, cause: Cause) {
-        self.cause = Some(cause);
+        self.task.cause = Some(cause);
         self.written = self.output.len();
         match &mut self.call {
             Some(Call::Http(http)) => http.stop_sending(),
@@ -224,7 +197,7 @@ impl Line {
         }
         self.written = 0;
         self.output.resize(BUFFER, 0);
-        let session = &mut self.session;
+        let session = &mut self.task.session;
         let filled = match &mut self.call {
             Some(Call::Raw) => session.poll_transmit(&mut self.output)?,
             Some(Call::Http(http)) => {
@@ -250,7 +223,7 @@ impl Line {
             self.input.extend_from_slice(bytes);
             return;
         };
-        let (session, is_fetch) = (&mut self.session, http.is_fetch());
+        let (session, is_fetch) = (&mut self.task.session, http.is_fetch());
         let result = http.handle_input(bytes, |reply| {
             let is_expected = reply.is_expected(is_fetch);
             session.handle_reply(now, reply.status, is_expected, reply.retry_after, rng)
@@ -263,7 +236,7 @@ impl Line {
             http.stop_sending();
         }
         if let Err(error) = result {
-            self.cause = Some(error.into());
+            self.task.cause = Some(error.into());
             self.handle_broken(now, rng);
         }
     }
@@ -275,10 +248,10 @@ impl Line {
         cause: Option<Cause>,
         rng: &mut R,
     ) {
-        self.cause = cause.or(self.cause.take());
+        self.task.cause = cause.or(self.task.cause.take());
         if self.is_kept && !self.has_heard {
             self.ended = true;
-            return self.session.handle_stale_connection();
+            return self.task.session.handle_stale_connection();
         }
         match &mut self.call {
             Some(Call::Http(http)) if http.handle_eof() => self.ended = true,
@@ -295,7 +268,7 @@ impl Line {
             _ => self.has_heard,
         };
         if !has_answer {
-            self.session.handle_failure(now, Failure::Reset, rng);
+            self.task.session.handle_failure(now, Failure::Reset, rng);
         }
     }
 
@@ -310,27 +283,19 @@ impl Line {
             self.take_keys(now);
             return Ok(None);
         }
-        loop {
-            let consumed = self
-                .session
-                .handle_input(now, &self.input[self.taken..], rng);
-            self.taken += consumed;
-            let suite = client.config.session.suite;
-            let event = self.session.poll_event(now, rng);
-            let event = event.map(|event| Event::copy_from(event, suite, client.memory()));
-            if let Some(event) = event.transpose()? {
-                // A raw stream goes on after the answer, so nothing else says that it has ended.
-                if matches!(event, Event::Complete) && !matches!(self.call, Some(Call::Http(_))) {
-                    self.session.handle_eof(now, rng);
-                }
-                return Ok(Some(event));
-            }
-            if consumed == 0 {
-                break;
-            }
+        let input = &self.input[self.taken..];
+        let (taken, event) = self.task.take(client, now, input, rng)?;
+        self.taken += taken;
+        // A raw stream goes on after the answer, so nothing else says that it has ended.
+        let is_complete = matches!(event, Some(Event::Complete));
+        if is_complete && !matches!(self.call, Some(Call::Http(_))) {
+            self.task.session.handle_eof(now, rng);
+        }
+        if event.is_some() {
+            return Ok(event);
         }
         if self.ended {
-            self.session.handle_eof(now, rng);
+            self.task.session.handle_eof(now, rng);
         }
         Ok(None)
     }
@@ -338,12 +303,14 @@ impl Line {
     /// The key set in a reply of HTTP, once it is whole.
     fn take_keys(&mut self, now: Now) {
         if self.input.len() > http1::MAX_KEY_SET {
-            self.session.handle_key_error(Malformed::Keys("length"));
-        } else if self.ended && self.session.poll_timeout().is_some() {
+            self.task
+                .session
+                .handle_key_error(Malformed::Keys("length"));
+        } else if self.ended && self.task.session.poll_timeout().is_some() {
             self.taken = self.input.len();
             match KeySet::from_json(&self.input) {
-                Ok(set) => self.session.handle_key_set(now, set),
-                Err(error) => self.session.handle_key_error(error),
+                Ok(set) => self.task.session.handle_key_set(now, set),
+                Err(error) => self.task.session.handle_key_error(error),
             }
         }
     }
@@ -352,7 +319,7 @@ impl Line {
     fn hang_up(&mut self) -> bool {
         let is_quiet = self.taken == self.input.len() && self.written == self.output.len();
         match self.call.take() {
-            Some(Call::Raw) => is_quiet && !self.ended && self.session.can_carry_on(),
+            Some(Call::Raw) => is_quiet && !self.ended && self.task.session.can_carry_on(),
             Some(Call::Http(http)) => is_quiet && http.is_reusable(),
             _ => false,
         }
@@ -361,12 +328,11 @@ impl Line {
     /// Wants no more of the answer. True if that was said to the peer: then go on, until [`Want::Release`] or
     /// [`Want::Close`]. Otherwise close the connection.
     pub(crate) fn cancel(&mut self) -> bool {
-        matches!(self.call, Some(Call::Raw)) && self.session.cancel()
+        matches!(self.call, Some(Call::Raw)) && self.task.session.cancel()
     }
 
-    /// The gateway's keys, when a line [`for_keys`](Self::for_keys) is done.
+    /// The gateway's keys, when a task that wanted no more is done.
     pub(crate) fn key_set(&self) -> Result<KeySet, Error> {
-        let set = self.session.key_set().cloned();
-        set.ok_or_else(|| CoreError::from(Malformed::Order).into())
+        self.task.key_set()
     }
 }

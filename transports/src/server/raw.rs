@@ -99,6 +99,8 @@ pub(crate) struct RawConnection<H> {
     written: usize,
     /// Nothing more arrives.
     has_ended: bool,
+    /// No exchange follows the one under way.
+    is_last: bool,
     /// Something of the response has been sealed.
     has_answered: bool,
     /// When the wait for what is waited for began.
@@ -139,6 +141,7 @@ impl<H: Handler> RawConnection<H> {
             output: Vec::new(),
             written: 0,
             has_ended: false,
+            is_last: false,
             has_answered: false,
             since: now,
         }
@@ -204,6 +207,12 @@ impl<H: Handler> RawConnection<H> {
         self.has_ended = true;
     }
 
+    /// No exchange is begun any more; one that is under way goes on.
+    #[cfg(feature = "futures-io")]
+    pub(crate) fn finish(&mut self) {
+        self.is_last = true;
+    }
+
     #[cfg(feature = "std")]
     pub(crate) const fn has_ended(&self) -> bool {
         self.has_ended
@@ -261,6 +270,9 @@ impl<H: Handler> RawConnection<H> {
             }
             Some(ServerEvent::Cancelled) => exchange.fail(ErrorCode::Cancelled, unix_now())?,
             Some(ref event) => log::debug!("request not served: {event:?}"),
+            None if consumed == 0 && self.is_last && !self.has_begun => {
+                return Ok((Stage::Closed, true));
+            }
             None if consumed == 0 && self.has_ended => {
                 if !self.has_begun {
                     return Ok((Stage::Closed, true));
@@ -344,6 +356,7 @@ impl<H: Handler> RawConnection<H> {
                 None if !self.has_answered || !sealed.exchange().can_continue() => {
                     (Stage::Parting(PARTING.1), true)
                 }
+                None if self.is_last => (Stage::Closed, true),
                 None => {
                     self.has_answered = false;
                     self.has_begun = !self.input.is_empty();

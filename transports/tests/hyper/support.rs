@@ -14,10 +14,10 @@ use sealwire::core::exchange::ReceivedRequest;
 use sealwire::core::keys::{Identity, KeyRing, KeySet, Pin as GatewayPin, RecordLimits};
 use sealwire::core::session::RetryPolicy;
 use sealwire::core::{Suite, UnixTime};
-use sealwire::hyper::{ChatStream, Gateway, SecureChatCompletion, Transport};
+use sealwire::hyper::{ChatStream, Gateway, SecureChatCompletion, Versions};
 use sealwire::memlock::{Policy, SecureBytes, SecureMemory};
 use sealwire::server::{GatewayConfig, Handler, Reply, ReplyBody};
-use sealwire::{ClientBuilder, Error};
+use sealwire::{ClientBuilder, Error, Settings};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -124,12 +124,12 @@ impl Server {
         self.gateway.key_set()
     }
 
-    pub(crate) fn builder(&self) -> ClientBuilder<Transport> {
+    pub(crate) fn builder(&self) -> ClientBuilder<Settings<Versions>> {
         self.builder_at(&self.url)
     }
 
     /// A client that reaches this gateway by another address.
-    pub(crate) fn builder_at(&self, url: &str) -> ClientBuilder<Transport> {
+    pub(crate) fn builder_at(&self, url: &str) -> ClientBuilder<Settings<Versions>> {
         SecureChatCompletion::builder(url)
             .allow_http(true)
             .api_key("sk-marker")

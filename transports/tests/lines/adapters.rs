@@ -5,7 +5,7 @@ use sealwire::chat::ChatRequest;
 use sealwire::core::keys::KeySet;
 use sealwire::memlock::SecureBytes;
 use sealwire::{Answer, Chunk, ClientBuilder, Completion, Error};
-use sealwire::{async_std, blocking, futures_io};
+use sealwire::{async_std, blocking};
 use tokio_rustls::rustls::ClientConfig;
 
 /// What is called with each chunk; false to drop the stream.
@@ -39,7 +39,7 @@ pub(crate) trait Adapter {
 pub(crate) struct Blocking;
 
 impl Adapter for Blocking {
-    type Settings = blocking::NetworkSettings;
+    type Settings = sealwire::Settings<()>;
     type Client = blocking::SecureChatCompletion;
 
     fn builder(url: &str) -> ClientBuilder<Self::Settings> {
@@ -91,7 +91,7 @@ impl Adapter for Blocking {
 pub(crate) struct AsyncStd;
 
 impl Adapter for AsyncStd {
-    type Settings = futures_io::Settings<async_std::AsyncStd>;
+    type Settings = sealwire::Settings<async_std::AsyncStd>;
     type Client = async_std::SecureChatCompletion;
 
     fn builder(url: &str) -> ClientBuilder<Self::Settings> {

@@ -122,6 +122,8 @@ pub struct Serve {
     pub child: Child,
     pub url: String,
     pub address: String,
+    /// Where it takes raw streams, if it was told to.
+    pub raw: Option<String>,
     pub pin: String,
     out: BufReader<ChildStdout>,
 }
@@ -133,32 +135,48 @@ impl Serve {
     }
 
     pub fn with(upstream: &str, more: &[&str]) -> Self {
+        Self::spawn(upstream, more, Stdio::inherit())
+    }
+
+    /// What it says on standard error is kept for [`errors`](Self::errors).
+    pub fn piped(upstream: &str, more: &[&str]) -> Self {
+        Self::spawn(upstream, more, Stdio::piped())
+    }
+
+    fn spawn(upstream: &str, more: &[&str], errors: Stdio) -> Self {
         let args = ["serve", "--upstream", upstream, "--listen", "127.0.0.1:0"];
         let mut command = sealwire(args.into_iter().chain(more.iter().copied()));
-        let mut child = command
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("the program runs");
+        let mut child = command.stderr(errors).spawn().expect("the program runs");
         let mut out = BufReader::new(child.stdout.take().expect("piped"));
-        let mut value = |name: &str| {
-            let mut line = String::new();
-            while !line.starts_with(name) {
-                line.clear();
-                let count = out.read_line(&mut line).expect("text");
-                assert_ne!(count, 0, "the gateway did not start");
-            }
-            line[name.len()..].trim().to_owned()
+        let mut said = String::new();
+        while !said.contains("\npin") {
+            let count = out.read_line(&mut said).expect("text");
+            assert_ne!(count, 0, "the gateway did not start");
+        }
+        let value = |name: &str| {
+            let after = said.split(name).nth(1)?;
+            Some(after.lines().next()?.trim().to_owned())
         };
-        let url = value("listening");
-        let pin = value("pin");
+        let url = value("listening  ").expect("an address");
+        let pin = value("\npin").expect("a pin");
+        let raw = value("tcp://").map(|address| format!("tcp://{address}"));
         let address = url.trim_start_matches("http://").to_owned();
         Self {
             child,
             url,
             address,
+            raw,
             pin,
             out,
         }
+    }
+
+    /// What it said on standard error, to its end.
+    pub fn errors(&mut self) -> String {
+        let mut errors = String::new();
+        let mut pipe = self.child.stderr.take().expect("piped");
+        pipe.read_to_string(&mut errors).expect("text");
+        errors
     }
 
     /// What it says after the start, to its end.

@@ -1,0 +1,67 @@
+//! The chunks in a streamed chat, however its pieces arrive.
+
+use sealwire_core::chat::SseParser;
+use sealwire_memlock::{SecureBytes, SecureMemory};
+
+use super::answer::{Chunk, Metadata};
+use crate::error::Error;
+
+/// Finds chunks in the pieces of an answer that is server-sent events.
+pub(crate) struct Chunks {
+    pub(crate) metadata: Metadata,
+    memory: SecureMemory,
+    parser: SseParser,
+    piece: SecureBytes,
+    /// How much of the piece the parser has.
+    taken: usize,
+}
+
+impl Chunks {
+    pub(crate) fn new(metadata: Metadata, memory: &SecureMemory) -> Result<Self, Error> {
+        if !metadata.is_event_stream() {
+            return Err(Error::not_streamed(&metadata));
+        }
+        Ok(Self {
+            metadata,
+            memory: memory.clone(),
+            parser: SseParser::new(memory)?,
+            piece: memory.with_capacity(0)?,
+            taken: 0,
+        })
+    }
+
+    /// The next chunk in what arrived.
+    pub(crate) fn next(&mut self) -> Result<Option<Chunk>, Error> {
+        let unreadable = |error| Error::unreadable(&self.metadata, error);
+        while self.taken < self.piece.len() {
+            let rest = &self.piece.expose()[self.taken..];
+            self.taken += self.parser.handle_input(rest).map_err(unreadable)?;
+            if let Some(event) = self.parser.poll_event().filter(|event| !event.is_done()) {
+                let chunk = Chunk::copy_from(event.data(), &self.memory).map_err(unreadable)?;
+                return match chunk.get().error() {
+                    Some(_) => Err(Error::from_status(&self.metadata, chunk.into_bytes())),
+                    None => Ok(Some(chunk)),
+                };
+            }
+        }
+        Ok(None)
+    }
+
+    /// Another piece, once [`next`](Self::next) found nothing more in the last.
+    pub(crate) fn put(&mut self, piece: SecureBytes) {
+        self.piece = piece;
+        self.taken = 0;
+    }
+
+    /// The answer has ended.
+    pub(crate) fn finish(&mut self) -> Result<(), Error> {
+        let ended = self.parser.handle_eof();
+        ended.map_err(|error| Error::unreadable(&self.metadata, error))
+    }
+
+    /// Nothing more is wanted.
+    pub(crate) fn clear(&mut self) {
+        self.piece.clear();
+        self.taken = 0;
+    }
+}
