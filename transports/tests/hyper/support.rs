@@ -142,6 +142,9 @@ impl Server {
     }
 }
 
+/// How long a test waits for what must come, however busy the machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Retries without much of a wait.
 pub(crate) fn quick(max_retries: u32) -> RetryPolicy {
     RetryPolicy {

@@ -227,6 +227,9 @@ impl Server {
     }
 }
 
+/// How long a test waits for what must come, however busy the machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Retries without much of a wait.
 pub(crate) fn quick(max_retries: u32) -> RetryPolicy {
     RetryPolicy {
@@ -261,10 +264,9 @@ async fn serve_http(stream: TcpStream, gateway: Arc<Mutex<Gateway<TestHandler>>>
 
 fn serve_raw(stream: TcpStream, gateway: &Mutex<Gateway<TestHandler>>, wire: Wire) {
     let gateway = gateway.lock().expect("no panic").raw();
-    let timeout = Duration::from_secs(10);
     match wire {
         Wire::RawTls => {
-            if let Ok(stream) = blocking::Connection::accept_tls(stream, TLS.0.clone(), timeout) {
+            if let Ok(stream) = blocking::Connection::accept_tls(stream, TLS.0.clone(), PATIENCE) {
                 let _ = blocking::serve(&gateway, stream);
             }
         }
