@@ -23,7 +23,7 @@ impl<A: RecordAead> ClientSession<A> {
         self.fail(
             now,
             SessionError::Connection(failure),
-            !matches!(failure, Failure::Tls | Failure::Gone),
+            matches!(failure, Failure::Connect | Failure::Reset),
             None,
             rng,
         );

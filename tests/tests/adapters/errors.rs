@@ -9,10 +9,8 @@ use sealwire::core::ErrorCode;
 use sealwire::core::session::{Failure, SessionError};
 use sealwire::{Error, ErrorKind};
 use sealwire_tests::adapters::{
-    Client, Combination, Model, Settings, Stand, bytes, fed, model, printed, quick, whole,
+    Client, Combination, Model, Settings, Stand, bytes, chat, fed, model, printed, quick, whole,
 };
-
-use crate::answers::chat;
 
 /// Sealed refusals by class (spec section 8.1).
 pub(crate) fn refused(on: Combination) {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use sealwire_tests::adapters::{CHAT, Combination, Gate, Model, Stand, Wire, json, text, whole};
-
-use crate::answers::chat;
+use sealwire_tests::adapters::{
+    CHAT, Combination, Gate, Model, Stand, Wire, chat, json, text, whole,
+};
 
 fn at_once(on: Combination, count: usize, together: usize) -> Stand {
     let gate = Arc::new(Gate::new(together));

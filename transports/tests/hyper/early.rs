@@ -16,8 +16,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tower::{Layer, service_fn};
 
+use crate::handler::at_once;
 use crate::layers::{gateway_layer, listen};
-use crate::support::{MEMORY, Server, at_once, bytes, json, printed, quick};
+use crate::server::Server;
+use crate::support::{MEMORY, bytes, json, printed, quick};
 
 /// Gives `server`'s keys to whoever asks, and answers everything else with `reply` when its first bytes are there. `lingers`: reads on
 /// for a while, as careful servers do; others close at once.

@@ -5,30 +5,14 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use futures_util::StreamExt;
 use futures_util::stream::{iter, unfold};
-use sealwire::Completion;
-use sealwire::chat::{ChatRequest, Message};
 use sealwire::core::{ErrorCode, Suite};
 use sealwire::server::{Reply, ReplyBody};
 use tokio::sync::mpsc as channel;
 
 use crate::adapters::{Adapter, on_each_wire};
-use crate::support::{
-    CHAT, MEMORY, PATIENCE, Server, TestHandler, Wire, at_once, bytes, delta, json, proxy,
-};
-
-pub(crate) fn chat() -> ChatRequest<'static> {
-    ChatRequest::new("test-model").message(Message::user("prompt-marker"))
-}
-
-pub(crate) fn text(completion: &Completion) -> String {
-    let choice = completion.choices().next().expect("one choice");
-    let content = choice.message().content().expect("content");
-    content
-        .to_secure(&MEMORY)
-        .expect("memory")
-        .expose()
-        .to_owned()
-}
+use crate::handler::{TestHandler, at_once};
+use crate::server::{Server, Wire, proxy};
+use crate::support::{CHAT, MEMORY, PATIENCE, bytes, chat, delta, json, text};
 
 on_each_wire!(
     a_whole_answer_in_every_suite,

@@ -17,10 +17,9 @@ use sealwire::server::{Reply, ReplyBody};
 use sealwire::{Error, ErrorKind};
 
 use crate::adapters::{Adapter, on_each_client, on_each_wire};
-use crate::answers::{chat, text};
-use crate::support::{
-    CHAT, Server, TestHandler, Wire, at_once, bytes, canned, delta, json, proxy, quick,
-};
+use crate::handler::{TestHandler, at_once};
+use crate::server::{Server, Wire, canned, proxy};
+use crate::support::{CHAT, bytes, chat, delta, json, quick, text};
 
 on_each_wire!(
     another_identity_than_the_pinned_one,
