@@ -101,6 +101,25 @@ fn best_effort_goes_on_beyond_the_limit_and_says_so() {
 }
 
 #[test]
+fn best_effort_chats_where_nothing_can_be_locked() {
+    isolated("best_effort_chats_where_nothing_can_be_locked", || {
+        limit_locks(0);
+        let memory = SecureMemory::new(Policy::BestEffort);
+        let (address, pin) = gateway(memory.clone());
+        let client = client(address, pin).api_key("sk-1").memory(memory.clone());
+        let client = client.build().expect("configured");
+        let answer = on_tokio(client.create(&chat())).expect("answered");
+        let info = memory.protection_info();
+        assert_eq!(info.protection_level, ProtectionLevel::ZeroingOnly);
+        assert!(
+            info.locked_bytes == 0 && info.unlocked_bytes > 0,
+            "{info:?}"
+        );
+        drop(answer);
+    });
+}
+
+#[test]
 fn required_refuses_before_anything_is_sent() {
     isolated("required_refuses_before_anything_is_sent", || {
         limit_locks(0);

@@ -65,6 +65,7 @@ pub struct Paused {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
+    said: String,
 }
 
 impl Paused {
@@ -89,6 +90,7 @@ impl Paused {
             child,
             stdin,
             stdout,
+            said: String::new(),
         }
     }
 
@@ -126,7 +128,13 @@ impl Paused {
         let mut line = String::new();
         let read = self.stdout.read_line(&mut line);
         assert!(matches!(read, Ok(1..)), "the child has ended");
+        self.said += &line;
         line
+    }
+
+    /// All that the child's lines have said so far.
+    pub fn said(&self) -> &str {
+        &self.said
     }
 
     /// Lets the child go on.

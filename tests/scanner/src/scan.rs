@@ -104,6 +104,11 @@ impl Scanner {
         }
     }
 
+    /// Whether a text shows a secret.
+    pub fn is_shown_by(&self, text: &str) -> bool {
+        self.automaton.is_match(text)
+    }
+
     /// Every copy in every readable mapping of a process.
     ///
     /// # Panics

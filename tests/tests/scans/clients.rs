@@ -23,7 +23,7 @@ use sealwire::hyper::Gateway;
 use sealwire::memlock::{Policy, SecureMemory, SecureString};
 use sealwire::server::{Handler, RawGateway};
 use sealwire::{Chunk, Completion, Error};
-use sealwire_scanner::pause;
+use sealwire_scanner::{pause, say};
 use sealwire_tests::marker::{Form, Marker};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -193,8 +193,28 @@ pub(crate) fn suite_named(name: &str) -> Suite {
     suites.find(|suite| short(*suite) == name).expect("a suite")
 }
 
-/// The subject's part of a test: what [`watch`](crate::watch) started it for.
+/// Has whatever the product logs, and every panic, said aloud: the watcher listens.
+pub(crate) fn say_everything() {
+    struct Aloud;
+    impl log::Log for Aloud {
+        fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+            metadata.target().starts_with("sealwire")
+        }
+        fn log(&self, record: &log::Record<'_>) {
+            if self.enabled(record.metadata()) {
+                say(&format!("{} {}", record.level(), record.args()));
+            }
+        }
+        fn flush(&self) {}
+    }
+    log::set_logger(&Aloud).expect("the only one");
+    log::set_max_level(log::LevelFilter::Trace);
+    std::panic::set_hook(Box::new(|panic| say(&panic.to_string())));
+}
+
+/// The subject's part of a test: what `watch` started it for.
 pub(crate) fn run() {
+    say_everything();
     let told = |name| env::var(name).expect("the watcher says it");
     let target = Target {
         url: told("RESIDUE_URL"),
@@ -223,7 +243,9 @@ fn walk<C: Client>(target: &Target, path: Path) {
 }
 
 fn act<C: Client>(client: &C, path: Path, request: &ChatRequest<'_>, memory: &SecureMemory) {
+    say(&format!("{request:?} {request:#?}"));
     let looked_at = |chunk: &Chunk, again| {
+        say(&format!("{chunk:?} {chunk:#?}"));
         let text = chunk.text(memory).expect("memory");
         pause("answer");
         drop(text);
@@ -232,6 +254,7 @@ fn act<C: Client>(client: &C, path: Path, request: &ChatRequest<'_>, memory: &Se
     match path {
         Path::Plain | Path::Twenty => {
             let answer = client.whole(request).expect("answered");
+            say(&format!("{answer:?} {answer:#?}"));
             let choice = answer.choices().next().expect("a choice");
             let content = choice.message().content().expect("a text");
             let text = content.to_secure(memory).expect("memory");
@@ -256,13 +279,14 @@ fn act<C: Client>(client: &C, path: Path, request: &ChatRequest<'_>, memory: &Se
                 count > 1 || looked_at(chunk, true)
             });
             let error = error.expect_err("cut off");
+            say(&format!("{error} {error:?} {error:#?}"));
             pause("answer");
             drop(error);
         }
         Path::Unauthorized | Path::Malformed | Path::Damaged => {
             let error = client.whole(request).expect_err("no answer");
             // What is printed is part of the process too.
-            println!("{error} {error:?}");
+            say(&format!("{error} {error:?} {error:#?}"));
             pause("answer");
         }
         Path::Panic => {

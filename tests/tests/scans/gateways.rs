@@ -20,7 +20,7 @@ use sealwire_tests::rand_core::{TryCryptoRng, TryRng};
 use sealwire_tests::random::SeededRng;
 
 use super::answers::{body, event};
-use super::clients::{Wire, serve, serve_blocking, serve_raw};
+use super::clients::{Wire, say_everything, serve, serve_blocking, serve_raw};
 use super::path::Path;
 
 /// The adapters with a gateway.
@@ -34,6 +34,7 @@ const MEMORY: SecureMemory = SecureMemory::new(Policy::Required);
 
 /// The subject's part of a test: serves until it is killed.
 pub(crate) fn run() {
+    say_everything();
     let told = |name| env::var(name).expect("the watcher says it");
     let path = told("RESIDUE_PATH").parse().expect("a path");
     let now = told("RESIDUE_NOW").parse().expect("milliseconds");
@@ -98,6 +99,7 @@ struct Hosted {
 
 impl Handler for Hosted {
     async fn handle(&self, request: ReceivedRequest) -> Result<Reply, ErrorCode> {
+        say(&format!("{request:?} {request:#?}"));
         let number = self.number.fetch_add(1, Ordering::SeqCst);
         let path = self.path;
         if !path.is_unattended() {

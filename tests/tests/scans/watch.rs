@@ -212,6 +212,7 @@ fn client(test: &str, adapter: &str, wire: Wire, suite: Suite, path: Path) -> Ro
     subject.go_on();
     subject.wait_for("gone");
     row.after("gone", &settle(&scanner, pid, &[]));
+    assert!(!scanner.is_shown_by(subject.said()), "{}", subject.said());
     subject.finish();
     row
 }
@@ -301,6 +302,7 @@ fn gateway(test: &str, adapter: &str, wire: Wire, suite: Suite, path: Path) -> R
     drop(let_go);
     client.join().expect("it ends well");
     row.after("gone", &settle(&scanner, pid, &[PRIVATE_KEY]));
+    assert!(!scanner.is_shown_by(subject.said()), "{}", subject.said());
     row
 }
 

@@ -72,9 +72,20 @@ async fn a_layer_has_no_connections_of_its_own() {
     assert!(error.to_string().contains("under the layer"), "{error}");
 }
 
-/// A connection that stands may take its time with the keys, however short the patience for connections.
+/// A connection that stands may take its time with the keys, however short the patience for connections. A busy machine may not
+/// even connect in so little time: then with more.
 #[tokio::test]
 async fn keys_that_take_longer_than_a_connection_may() {
+    for patience in [200, 2_000, 20_000].map(Duration::from_millis) {
+        if keys_after(patience).await {
+            return;
+        }
+    }
+    panic!("no keys");
+}
+
+/// Whether keys come that are sent when twice `patience` is over, the time for a connection.
+async fn keys_after(patience: Duration) -> bool {
     let server = server().await;
     let keys = server.key_set().to_json();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
@@ -83,18 +94,18 @@ async fn keys_that_take_longer_than_a_connection_may() {
         let (mut stream, _) = listener.accept().await.expect("a connection");
         let mut buffer = [0; 4096];
         assert!(stream.read(&mut buffer).await.expect("a request") > 0);
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        tokio::time::sleep(2 * patience).await;
         let reply = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{keys}",
             keys.len()
         );
-        stream.write_all(reply.as_bytes()).await.expect("listening");
+        // The client may have given up.
+        let _ = stream.write_all(reply.as_bytes()).await;
     });
-    let builder = server
-        .builder_at(&url)
-        .connect_timeout(Duration::from_millis(200));
+    let builder = server.builder_at(&url).connect_timeout(patience);
     let client = builder.build().expect("configured");
-    assert_eq!(client.fetch_keys().await.expect("keys").pin(), server.pin);
+    let keys = client.fetch_keys().await;
+    keys.is_ok_and(|keys| keys.pin() == server.pin)
 }
 
 #[test]

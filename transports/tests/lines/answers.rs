@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::{iter, unfold};
@@ -13,7 +12,7 @@ use tokio::sync::mpsc as channel;
 use crate::adapters::{Adapter, on_each_wire};
 use crate::handler::{TestHandler, at_once};
 use crate::server::{Server, Wire, proxy};
-use crate::support::{CHAT, MEMORY, bytes, chat, delta, json, text};
+use crate::support::{CHAT, MEMORY, PATIENCE, bytes, chat, delta, json, text};
 
 on_each_wire!(
     a_whole_answer_in_every_suite,
@@ -139,9 +138,7 @@ fn a_dropped_stream_cancels_the_handler<A: Adapter>(wire: Wire) {
     sender.send(Ok(delta("one"))).expect("listening");
     let client = server.client::<A>();
     A::stream(&client, &chat(), &mut |_| false).expect("begun");
-    dropped
-        .recv_timeout(Duration::from_secs(10))
-        .expect("cancelled");
+    dropped.recv_timeout(PATIENCE).expect("cancelled");
 }
 
 fn what_may_be_tried_again_is<A: Adapter>(wire: Wire) {

@@ -5,7 +5,6 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
-use std::time::Duration;
 
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -19,7 +18,7 @@ use tokio::runtime::Runtime;
 
 use crate::adapters::Adapter;
 use crate::handler::TestHandler;
-use crate::support::{Certificate, MEMORY, quick};
+use crate::support::{Certificate, MEMORY, PATIENCE, quick};
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
@@ -185,11 +184,10 @@ async fn serve_http(stream: TcpStream, gateway: Arc<Mutex<Gateway<TestHandler>>>
 
 fn serve_raw(stream: TcpStream, gateway: &Mutex<Gateway<TestHandler>>, wire: Wire) {
     let gateway = gateway.lock().expect("no panic").raw();
-    let timeout = Duration::from_secs(10);
     match wire {
         Wire::RawTls => {
             if let Ok(stream) =
-                blocking::Connection::accept_tls(stream, CERTIFICATE.server(&[]), timeout)
+                blocking::Connection::accept_tls(stream, CERTIFICATE.server(&[]), PATIENCE)
             {
                 let _ = blocking::serve(&gateway, stream);
             }

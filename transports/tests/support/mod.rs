@@ -18,6 +18,9 @@ pub use certificate::Certificate;
 /// Secure memory of tests, which must pass where none can be locked.
 pub const MEMORY: SecureMemory = SecureMemory::new(Policy::BestEffort);
 
+/// How long a test waits for what must come, however busy the machine.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
 /// A whole chat that says "sealed answer".
 pub const CHAT: &[u8] = br#"{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"sealed answer"}}]}"#;
 
