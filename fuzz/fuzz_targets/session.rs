@@ -380,6 +380,7 @@ impl Run<'_> {
                     Failure::Connect,
                     Failure::Reset,
                     Failure::Tls,
+                    Failure::TlsRefused,
                     Failure::Gone,
                 ];
                 let kind = kinds[usize::from(kind % 4)];

@@ -7,6 +7,7 @@ draft-ietf-hpke-pq; its base-mode vectors of the two KEMs are then checked as we
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import random
@@ -32,6 +33,7 @@ from sealwire_peer.keys import (
 )
 from sealwire_peer.sealing import HYBRID_SUITE, P256_SUITE, Sealer, Secrets, open_header, request_info
 from sealwire_peer.server import CHAT, Server, new_gateway
+from sealwire_peer.stream import Line, fetch_keys, receive, serve
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 PAGE = Path(__file__).parent.parent.parent / "docs" / "protocol.md"
@@ -325,6 +327,31 @@ class Exchanges(unittest.TestCase):
         end.feed(client.cancel())
         done, _ = client.receiver.receive(end.refuse())
         self.assertEqual(done.name, "error:cancelled")
+
+    def test_a_line_that_cannot_be_closed(self) -> None:
+        """RAW-1, RAW-4: whoever begins anew is heard, in the middle of a request, after noise, and after a frame of nothing."""
+        lost, found = self.client(http=False), self.client(http=False)
+        there = io.BytesIO()
+        line = Line(io.BytesIO(), there, packets=True)
+        line.send(frames.frame(frames.DATA, bytes(18)))
+        line.send(lost.request[:-22])  # without END
+        there.write(b"\x09\x01noise\0")
+        line.send(frames.frame(frames.HEAD, bytes(18)))  # of what was forgotten
+        line.send(lost.request[:-22])
+        line.send(frames.frame(frames.KEYS_REQUEST, b"\x01"))
+        line.send(frames.frame(frames.END, bytes(18)))
+        line.send(self.client(http=False).request[:-22])
+        line.send(found.request)
+        line.send(found.cancel())  # late
+        back = io.BytesIO()
+        serve(Line(io.BytesIO(there.getvalue()), back, packets=True), self.gateway, self.keys)
+        stale = b"\0\x03no\0" + cobs.encode(frames.frame(frames.DATA, bytes(18)))
+        answers = Line(io.BytesIO(stale + back.getvalue()), io.BytesIO(), packets=True)
+        self.assertEqual(fetch_keys(answers), self.keys)
+        done, body = receive(answers, found)
+        self.assertEqual(done.name, "complete")
+        self.assertIn(b"choices", body)
+        self.assertIsNone(answers.next())
 
 
 class Http(unittest.TestCase):

@@ -9,7 +9,7 @@ use sealwire_core::exchange::{
 use sealwire_core::frame::{FrameHeader, FrameType};
 use sealwire_core::head::ResponseHead;
 use sealwire_core::padding::Padding;
-use sealwire_core::{Malformed, PeerError, Suite};
+use sealwire_core::{Malformed, PeerError, ServerState, Suite};
 use sealwire_tests::pair::{Seen, World, drain_client, drain_server, feed_client};
 use serde_json::Value;
 
@@ -218,7 +218,7 @@ impl Line {
                 self.server = None;
                 continue;
             };
-            if frame[0] == FrameType::Open as u8 {
+            if frame[0] == FrameType::Open as u8 || frame[0] == FrameType::KeysRequest as u8 {
                 let options = ServerOptions {
                     one_exchange: false,
                     ..ServerOptions::default()
@@ -234,16 +234,23 @@ impl Line {
                 replay: &mut world.replay,
             };
             assert_eq!(server.handle_input(frame, &mut context), frame.len());
-            if server.poll_event() == Some(ServerEvent::Request) {
-                let request = server.take_request().expect("announced");
-                let head = ResponseHead::new(200, request.head().exchange_id);
-                server.respond(&head, Padding::None).expect("waits");
-                server.send_data(b"answer").expect("under way");
-                server.finish().expect("under way");
-                requests.push(request.into_body().expose().to_vec());
+            match server.poll_event() {
+                Some(ServerEvent::Request) => {
+                    let request = server.take_request().expect("announced");
+                    let head = ResponseHead::new(200, request.head().exchange_id);
+                    server.respond(&head, Padding::None).expect("waits");
+                    server.send_data(b"answer").expect("under way");
+                    server.finish().expect("under way");
+                    requests.push(request.into_body().expose().to_vec());
+                }
+                Some(ServerEvent::KeysRequested) => {
+                    server.send_keys(&world.keys.key_set()).expect("fits");
+                }
+                _ => {}
             }
             self.out.extend(drain_server(server));
-            if server.is_finished() {
+            // Where no exchange is under way, what does not begin one is passed over.
+            if server.is_finished() || server.state() == ServerState::AwaitOpen {
                 self.server = None;
             }
         }
@@ -251,9 +258,9 @@ impl Line {
     }
 }
 
-/// RAW-4: a client that was reset in the middle of a request begins anew, and is heard.
+/// RAW-4: a client that was reset in the middle of a request begins anew, with OPEN or with KEYS_REQUEST, and is heard.
 #[test]
-fn open_begins_anew_on_a_line() {
+fn whoever_begins_anew_on_a_line_is_heard() {
     let mut world = World::new(51);
     let mut line = Line {
         decoder: Decoder::new(vec![0; 16_404]),
@@ -272,8 +279,22 @@ fn open_begins_anew_on_a_line() {
             line.receive(&mut world, &wire[..cut.min(wire.len() - 1)])
                 .is_empty()
         );
-        // The line is noisy while it restarts, too.
-        line.receive(&mut world, &[0x55, 0xaa, 0]);
+        if cut % 2 == 0 {
+            // The line is noisy while it restarts, too.
+            line.receive(&mut world, &[0x55, 0xaa, 0]);
+        }
+        if cut > 60 {
+            let ask = encode(&[0x01, 0, 0, 1, 1], 50, 99);
+            line.receive(&mut world, &[&[0], &ask[..]].concat());
+            let keys = std::mem::take(&mut line.out);
+            assert_eq!(keys[0], FrameType::Keys as u8);
+            assert_eq!(keys[4..], world.keys.key_set().to_bytes());
+            // Of what it forgot.
+            let end = [&[0x12, 0, 0, 18][..], &[0; 18]].concat();
+            line.receive(&mut world, &encode(&end, 50, 99));
+            assert!(line.out.is_empty());
+        }
+        line.receive(&mut world, &[0]);
 
         let request = world.request(b"found");
         let mut client = world.client(Suite::P256, request, options);

@@ -203,7 +203,9 @@ impl From<SessionError> for Error {
                 status,
                 retry_after,
             } => (ErrorKind::Server, Some(*status), *retry_after),
-            SessionError::Connection(Failure::Tls) => (ErrorKind::Security, None, None),
+            SessionError::Connection(Failure::Tls | Failure::TlsRefused) => {
+                (ErrorKind::Security, None, None)
+            }
             SessionError::Connection(_) => (ErrorKind::Connection, None, None),
             SessionError::Timeout { .. } => (ErrorKind::Timeout, None, None),
             SessionError::Refused { code, .. } => (kind_of_refusal(*code), None, None),

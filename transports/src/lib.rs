@@ -91,7 +91,7 @@ mod line;
 mod pool;
 #[cfg(feature = "_gateway")]
 pub mod server;
-#[cfg(feature = "_http1")]
+#[cfg(feature = "_tls")]
 mod tls;
 
 #[cfg(feature = "_tls")]

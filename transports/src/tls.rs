@@ -1,23 +1,30 @@
-//! TLS, as far as it is the same for every adapter that sets it up itself.
+//! TLS, as far as it is the same for every adapter.
 
 use std::error::Error as StdError;
 use std::io;
+use std::iter::successors;
+#[cfg(feature = "_http1")]
 use std::sync::Arc;
 
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
+#[cfg(feature = "_http1")]
+use rustls::{ClientConfig, pki_types::ServerName};
 use sealwire_core::session::Failure;
 
+#[cfg(feature = "_http1")]
 use crate::address::{Address, Wire};
+#[cfg(feature = "_http1")]
 use crate::client::configured;
+#[cfg(feature = "_http1")]
 use crate::error::Error;
 
 /// What a connection to one gateway needs.
+#[cfg(feature = "_http1")]
 pub(crate) struct Tls {
     pub(crate) config: Arc<ClientConfig>,
     pub(crate) name: ServerName<'static>,
 }
 
+#[cfg(feature = "_http1")]
 impl Tls {
     /// For the gateway at `address`, if TLS is spoken there. Without a configuration certificates are judged as the platform does.
     pub(crate) fn new(
@@ -44,20 +51,24 @@ impl Tls {
     }
 }
 
-/// What an error means that came while a connection was made.
-pub(crate) fn failure(error: &io::Error) -> Failure {
-    match is_tls(error) {
-        true => Failure::Tls,
-        false => Failure::Connect,
-    }
+/// What is wrong with TLS, if that is what lies beneath an error.
+pub(crate) fn failure(error: &(dyn StdError + 'static)) -> Option<Failure> {
+    Some(
+        match beneath(error).find_map(<dyn StdError>::downcast_ref)? {
+            // Of a client's certificate a server of TLS 1.3 says so only after hands were shaken.
+            rustls::Error::AlertReceived(_) => Failure::TlsRefused,
+            _ => Failure::Tls,
+        },
+    )
 }
 
-/// Whether the peer could not prove who it is.
-fn is_tls(error: &(dyn StdError + 'static)) -> bool {
-    // What an I/O error wraps is not its source; that is the source of what it wraps.
-    let wrapped = error
-        .downcast_ref()
-        .and_then(io::Error::get_ref)
-        .map(|error| error as &(dyn StdError + 'static));
-    error.is::<rustls::Error>() || wrapped.or_else(|| error.source()).is_some_and(is_tls)
+/// An error, and whatever lies beneath it.
+pub(crate) fn beneath<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    successors(Some(error), |&error| {
+        // What an I/O error wraps is not its source; that is the source of what it wraps.
+        let wrapped = error.downcast_ref().and_then(io::Error::get_ref);
+        wrapped.map(|error| error as _).or_else(|| error.source())
+    })
 }

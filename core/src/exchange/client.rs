@@ -1,5 +1,6 @@
 //! The client's end of an exchange.
 
+mod event;
 mod prepared;
 
 use aes_gcm::Aes256Gcm;
@@ -8,102 +9,21 @@ use sealwire_memlock::{SecureArray, SecureMemory};
 use sha2::Sha256;
 
 use super::incoming::Incoming;
-use super::limits::Limits;
 use super::outgoing::{Outgoing, Queue};
 use super::request::Request;
 use crate::agreement::{KeyAgreement, RustCrypto};
-use crate::error::{Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
+use crate::error::{Error, Malformed, Misuse, PeerError, RejectCode};
 use crate::frame::FrameType;
 use crate::head::{EXCHANGE_ID_LEN, ResponseHead};
 use crate::keys::GatewayKey;
-use crate::padding::Padding;
 use crate::record::{Complete, Opener};
 use crate::schedule::{KEY_BLOCK_LEN, KeyBlock};
 use crate::state::{ClientState, client_table, next};
 use crate::suite::RecordAead;
 use crate::time::UnixTime;
+pub use event::{ClientEvent, ClientOptions};
+use event::{Pending, error};
 use prepared::Prepared;
-
-/// How a client seals and what it accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientOptions {
-    /// Limits of the response; its frame limit is told to the gateway.
-    pub response: Limits,
-    /// The largest request body, in bytes; the gateway's own limit holds beside it.
-    pub max_request: u64,
-    /// The largest frame sent, in bytes on the wire, at least 1024; the gateway's own limit holds beside it. Two frames of this size are
-    /// the most memory that a request takes beside its body.
-    pub request_frame: usize,
-    /// The padding of the request.
-    pub padding: Padding,
-    /// What to ask of the response's padding; `None` leaves it to the gateway.
-    pub response_padding: Option<bool>,
-    /// Whether bytes after the response are an error, as over HTTP, or belong to the next exchange.
-    pub one_exchange: bool,
-}
-
-impl Default for ClientOptions {
-    fn default() -> Self {
-        Self {
-            response: Limits::RESPONSE,
-            max_request: Limits::REQUEST.content,
-            request_frame: Limits::REQUEST.frame,
-            padding: Padding::Padme,
-            response_padding: None,
-            one_exchange: true,
-        }
-    }
-}
-
-/// What a response brought.
-#[derive(PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ClientEvent<'a> {
-    /// The head.
-    Head(ResponseHead<'a>),
-    /// The next bytes of the body, in secure memory.
-    Data(&'a [u8]),
-    /// The response is whole; only now is it one.
-    Complete(Complete),
-    /// The gateway ended the exchange with a sealed error.
-    Error {
-        /// Why.
-        code: ErrorCode,
-        /// The gateway's clock, with [`ErrorCode::Time`].
-        gateway_time: Option<UnixTime>,
-    },
-    /// Someone, perhaps the gateway, refused in the clear. A hint that nothing authenticates.
-    Rejected(RejectCode),
-}
-
-impl core::fmt::Debug for ClientEvent<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Head(head) => f.debug_tuple("Head").field(&head.status).finish(),
-            Self::Data(data) => write!(f, "Data([REDACTED; {}])", data.len()),
-            Self::Complete(_) => f.write_str("Complete"),
-            Self::Error { code, .. } => f.debug_tuple("Error").field(code).finish(),
-            Self::Rejected(code) => f.debug_tuple("Rejected").field(code).finish(),
-        }
-    }
-}
-
-/// An event whose content still stands in the frame buffer.
-#[derive(Clone, Copy)]
-enum Pending {
-    Head {
-        len: usize,
-    },
-    Data {
-        len: usize,
-    },
-    Complete,
-    Error {
-        code: ErrorCode,
-        gateway_time: Option<UnixTime>,
-    },
-    Rejected(RejectCode),
-}
 
 /// One request and its response, from the client's side. See the [module](super) for the grammar.
 pub struct ClientExchange<A = Aes256Gcm> {
@@ -482,21 +402,4 @@ impl<A> core::fmt::Debug for ClientExchange<A> {
             .field("state", &self.state)
             .finish_non_exhaustive()
     }
-}
-
-/// The content of ERROR (spec section 8.1).
-fn error(content: &[u8]) -> Result<Pending, Malformed> {
-    let (&wire_code, detail) = content.split_first().ok_or(Malformed::Content)?;
-    let code = ErrorCode::from_u8(wire_code);
-    // ERR-1: what a later version adds counts as internal, whatever its detail. ERR-2: the rest is exact.
-    let gateway_time = match (code, detail) {
-        (ErrorCode::Time, detail) => {
-            let clock = detail.try_into().map_err(|_| Malformed::Content)?;
-            Some(UnixTime::from_millis(u64::from_be_bytes(clock)))
-        }
-        (_, []) => None,
-        (ErrorCode::Internal, _) if wire_code != ErrorCode::Internal.to_u8() => None,
-        _ => return Err(Malformed::Content),
-    };
-    Ok(Pending::Error { code, gateway_time })
 }

@@ -15,6 +15,8 @@ pub enum Failure {
     Reset,
     /// The TLS peer could not be verified; never tried again.
     Tls,
+    /// The TLS peer refused this client, as for its certificate; never tried again.
+    TlsRefused,
     /// The only connection there is has ended, or is not free; never tried again.
     Gone,
 }
@@ -119,6 +121,9 @@ impl fmt::Display for SessionError {
             }
             Self::Connection(Failure::Tls) => {
                 f.write_str("the gateway's TLS certificate could not be verified")
+            }
+            Self::Connection(Failure::TlsRefused) => {
+                f.write_str("the gateway refused TLS: it may want another client certificate")
             }
             Self::Timeout { what } => write!(f, "timed out: {what}"),
         }

@@ -40,12 +40,12 @@ pub struct ClientSession<A = Aes256Gcm> {
     memory: SecureMemory,
     agreement: &'static dyn KeyAgreement,
     pub(super) gateway: GatewayState,
-    started: Duration,
+    pub(super) started: Duration,
     /// When the wait for the next thing began, and for how long it may take.
-    waiting: (Duration, Duration, &'static str),
-    attempt: u32,
-    refetched: bool,
-    resealed: bool,
+    pub(super) waiting: (Duration, Duration, &'static str),
+    pub(super) attempt: u32,
+    pub(super) refetched: bool,
+    pub(super) resealed: bool,
     pub(super) head_shown: bool,
     /// The reply has ended, and what it ended with waits to be taken.
     ended: bool,
@@ -387,58 +387,10 @@ impl<A: RecordAead> ClientSession<A> {
         }
     }
 
-    /// A connection failed.
-    pub fn handle_failure<R: TryCryptoRng + ?Sized>(
-        &mut self,
-        now: Now,
-        failure: Failure,
-        rng: &mut R,
-    ) {
-        self.fail(
-            now,
-            SessionError::Connection(failure),
-            !matches!(failure, Failure::Tls | Failure::Gone),
-            None,
-            rng,
-        );
-    }
-
-    /// Why there is to be another try, in [`Step::Wait`]: such a wait may be long, and whoever waits should know.
-    pub const fn retry_reason(&self) -> Option<&SessionError> {
-        match &self.phase {
-            Phase::Wait(_, _, error) => Some(error),
-            _ => None,
-        }
-    }
-
     /// Whether the try that [`Step::Send`] began is still on. When it is not, its connection is of no more use, and
     /// [`step`](Self::step) tells what comes next.
     pub const fn is_sending(&self) -> bool {
         matches!(self.phase, Phase::Send(_))
-    }
-
-    /// When [`handle_timeout`](Self::handle_timeout) is due, on the monotonic clock.
-    pub fn poll_timeout(&self) -> Option<Duration> {
-        match self.phase {
-            Phase::FetchKeys(_) | Phase::Send(_) => {
-                let (since, limit, _) = self.waiting;
-                Some(
-                    since
-                        .saturating_add(limit)
-                        .min(self.started.saturating_add(self.config.timeouts.total)),
-                )
-            }
-            _ => None,
-        }
-    }
-
-    /// Ends the session if its time is over. Timeouts are not tried again: the request may be running.
-    pub fn handle_timeout(&mut self, now: Now) {
-        if self.poll_timeout().is_some_and(|due| now.monotonic >= due) {
-            let total = now.monotonic >= self.started.saturating_add(self.config.timeouts.total);
-            let what = if total { "everything" } else { self.waiting.2 };
-            self.phase = Phase::Failed(SessionError::Timeout { what });
-        }
     }
 
     /// Bytes of memory that the session holds for what has arrived and for what waits to leave, the request's body not counted: those
@@ -454,101 +406,6 @@ impl<A: RecordAead> ClientSession<A> {
     /// What was learned of the gateway, for the next session.
     pub const fn gateway(&self) -> &GatewayState {
         &self.gateway
-    }
-
-    fn wait_for(&mut self, now: Now, limit: Duration, what: &'static str) {
-        self.waiting = (now.monotonic, limit, what);
-    }
-
-    fn handle_refusal<R: TryCryptoRng + ?Sized>(
-        &mut self,
-        now: Now,
-        code: ErrorCode,
-        gateway_time: Option<UnixTime>,
-        rng: &mut R,
-    ) {
-        if let Some(time) = gateway_time {
-            self.gateway.clock = Some((time, now.monotonic));
-        }
-        let once = matches!(code, ErrorCode::Time | ErrorCode::Replay)
-            && !core::mem::replace(&mut self.resealed, true);
-        if once && !self.head_shown {
-            self.again();
-            return;
-        }
-        let retry = matches!(
-            code,
-            ErrorCode::Busy | ErrorCode::Upstream | ErrorCode::Timeout | ErrorCode::Internal
-        );
-        self.fail(
-            now,
-            SessionError::Refused {
-                code,
-                answer_begun: self.head_shown,
-            },
-            retry,
-            None,
-            rng,
-        );
-    }
-
-    /// ERR-3: a reject is a hint, so at most one fetch follows from it.
-    fn handle_reject<R: TryCryptoRng + ?Sized>(&mut self, now: Now, code: RejectCode, rng: &mut R) {
-        let refetch = matches!(code, RejectCode::Key | RejectCode::Undecryptable);
-        if refetch && !core::mem::replace(&mut self.refetched, true) {
-            self.gateway.key = None;
-            self.again();
-            return;
-        }
-        self.fail(
-            now,
-            SessionError::Rejected(code),
-            code == RejectCode::Busy,
-            None,
-            rng,
-        );
-    }
-
-    /// Back to the start with the same request, at once.
-    pub(super) fn again(&mut self) {
-        self.phase = match core::mem::replace(&mut self.phase, Phase::Done) {
-            Phase::Send(exchange) => Phase::Idle(exchange.into_request()),
-            Phase::FetchKeys(request) => Phase::Idle(request),
-            other => other,
-        };
-    }
-
-    /// Ends the session with `error`, or waits for another try if that is worth it and nothing has been shown.
-    pub(super) fn fail<R: TryCryptoRng + ?Sized>(
-        &mut self,
-        now: Now,
-        error: SessionError,
-        retry: bool,
-        retry_after: Option<u32>,
-        rng: &mut R,
-    ) {
-        // What goes wrong with an answer that is thrown away is of no interest: why it is, is.
-        if self.give_up(now, rng) {
-            return;
-        }
-        let request = match core::mem::replace(&mut self.phase, Phase::Done) {
-            Phase::Send(exchange) => exchange.into_request(),
-            Phase::FetchKeys(request)
-            | Phase::Idle(request)
-            | Phase::Judge(request, _)
-            | Phase::Wait(request, ..) => request,
-            over @ (Phase::Done | Phase::Failed(_)) => {
-                self.phase = over;
-                return;
-            }
-        };
-        self.phase = if retry && !self.head_shown && self.attempt < self.config.retry.max_retries {
-            let wait = self.config.retry.wait(self.attempt, retry_after, rng);
-            self.attempt += 1;
-            Phase::Wait(request, now.monotonic.saturating_add(wait), error)
-        } else {
-            Phase::Failed(error)
-        };
     }
 }
 

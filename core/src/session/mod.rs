@@ -74,6 +74,7 @@
 //! ```
 
 mod error;
+mod failure;
 mod keys;
 mod machine;
 mod policy;

@@ -16,18 +16,30 @@ class Line:
     """Whole frames over two byte streams."""
 
     def __init__(self, incoming: BinaryIO, outgoing: BinaryIO, *, packets: bool = False) -> None:
-        self._in, self._out, self._packets = incoming, outgoing, packets
+        self._in, self._out, self.packets = incoming, outgoing, packets
 
     def send(self, data: bytes) -> None:
         """Sends whole frames."""
-        if self._packets:
+        if self.packets:
             data = b"".join(cobs.encode(frame) for frame in _cut(data))
         self._out.write(data)
         self._out.flush()
 
     def next(self) -> bytes | None:
-        """The next frame; None where the stream ends between two."""
-        return self._next_packet() if self._packets else self._next_frame()
+        """The next frame; None where the stream ends between two. On a line, after a bad packet, the next call goes on behind it."""
+        return self._next_packet() if self.packets else self._next_frame()
+
+    def next_of(self, *kinds: int) -> bytes | None:
+        """The next frame that begins what is waited for. On a line all others are passed over, whole or not (RAW-4)."""
+        while True:
+            try:
+                frame = self.next()
+            except Malformed:
+                if not self.packets:
+                    raise
+                continue
+            if not self.packets or frame is None or frame[0] in kinds:
+                return frame
 
     def _next_frame(self) -> bytes | None:
         header = self._in.read(frames.HEADER)
@@ -62,7 +74,7 @@ def _cut(data: bytes) -> Iterator[bytes]:
 
 def fetch_keys(line: Line) -> KeySet:
     line.send(frames.frame(frames.KEYS_REQUEST, b"\x01"))
-    reply = line.next()
+    reply = line.next_of(frames.KEYS, frames.REJECT)
     if reply is None or reply[0] != frames.KEYS:
         raise Malformed("no KEYS in answer to KEYS_REQUEST")
     return decode_key_set(reply[frames.HEADER :])
@@ -70,17 +82,21 @@ def fetch_keys(line: Line) -> KeySet:
 
 def receive(line: Line, exchange: ClientExchange) -> tuple[Answer, bytes]:
     body = b""
+    frame = line.next_of(frames.ACCEPT, frames.REJECT)
     while exchange.receiver.answer is None:
-        frame = line.next()
         if frame is None:
             exchange.receiver.finish()
             break
         body += b"".join(exchange.receiver.feed(frame))
+        if exchange.receiver.answer is None:
+            frame = line.next()
     return exchange.receiver.finish(), body
 
 
 def serve(line: Line, gateway: Gateway, key_set: KeySet) -> None:
     """Answers what comes until the client's bytes end, or cannot be followed."""
+    if line.packets:
+        return _serve_line(line, gateway, key_set)
     while True:
         exchange = GatewayExchange(gateway, http=False)
         while not exchange.ended:
@@ -88,10 +104,35 @@ def serve(line: Line, gateway: Gateway, key_set: KeySet) -> None:
             if frame is None:
                 return
             exchange.feed(frame)
-        if exchange.keys_wanted:
-            line.send(frames.frame(frames.KEYS, key_set.encode()))
-            continue
-        for part in answer(exchange):
-            line.send(part)
-        if exchange.stopped:
+        _answer(line, exchange, key_set)
+        if exchange.stopped and not exchange.keys_wanted:
             return
+
+
+def _serve_line(line: Line, gateway: Gateway, key_set: KeySet) -> None:
+    """RAW-4: what begins an exchange begins one at any time; outside of one, and after a bad packet, the rest is passed over."""
+    exchange: GatewayExchange | None = None
+    while True:
+        try:
+            frame = line.next()
+        except Malformed:
+            exchange = None
+            continue
+        if frame is None:
+            return
+        if frame[0] in (frames.OPEN, frames.KEYS_REQUEST):
+            exchange = GatewayExchange(gateway, http=False)
+        if exchange is None:
+            continue
+        exchange.feed(frame)
+        if exchange.ended:
+            _answer(line, exchange, key_set)
+            exchange = None
+
+
+def _answer(line: Line, exchange: GatewayExchange, key_set: KeySet) -> None:
+    if exchange.keys_wanted:
+        line.send(frames.frame(frames.KEYS, key_set.encode()))
+        return
+    for part in answer(exchange):
+        line.send(part)

@@ -1,21 +1,24 @@
 //! The blocking client, and the gateway of raw streams with a thread for each.
 
+use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
 
 use rustls::ServerConfig;
+use sealwire::Error;
 use sealwire::blocking::{Connection, SecureChatCompletion, serve};
 use sealwire::chat::ChatRequest;
 use sealwire::core::exchange::Request;
 use sealwire::core::keys::{KeySet, Pin};
 use sealwire::memlock::SecureBytes;
 use sealwire::server::RawGateway;
-use sealwire::{Answer, Completion, Error};
 
 use super::futures_io::raw;
-use super::{Chunks, Client, GUARD, Gateway, GatewaySettings, Model, Pieces, Settings};
+use super::{
+    Answer, Chunks, Client, Completion, GUARD, Gateway, GatewaySettings, Model, Pieces, Settings,
+};
 
 /// Enough for debug builds; a thousand of the default would be much.
 const STACK: usize = 1 << 20;
@@ -34,7 +37,7 @@ pub fn client(settings: &Settings) -> Result<Box<dyn Client>, Error> {
 
 impl Client for SecureChatCompletion {
     fn create(&self, request: &ChatRequest<'_>) -> Result<Completion, Error> {
-        self.create(request)
+        self.create(request).map(Into::into)
     }
 
     fn create_many(
@@ -45,7 +48,7 @@ impl Client for SecureChatCompletion {
         thread::scope(|scope| {
             let begin = |_| {
                 let builder = thread::Builder::new().stack_size(STACK);
-                let spawned = builder.spawn_scoped(scope, || self.create(request));
+                let spawned = builder.spawn_scoped(scope, || Client::create(self, request));
                 spawned.expect("a thread")
             };
             let threads: Vec<_> = (0..count).map(begin).collect();
@@ -54,16 +57,16 @@ impl Client for SecureChatCompletion {
         })
     }
 
-    fn stream(&self, request: &ChatRequest<'_>) -> Result<Chunks<'_>, Error> {
+    fn stream(&self, request: &ChatRequest<'static>) -> Result<Chunks<'_>, Error> {
         let stream = self.stream(request)?;
         Ok(Chunks {
             metadata: stream.metadata().clone(),
-            items: Box::new(stream),
+            items: Box::new(stream.map(|chunk| chunk.map(Into::into))),
         })
     }
 
     fn request(&self, method: &str, path: &str, body: SecureBytes) -> Result<Answer, Error> {
-        self.request(method, path, body)
+        self.request(method, path, body).map(Into::into)
     }
 
     fn send(&self, request: Request) -> Result<Pieces<'_>, Error> {
@@ -88,6 +91,20 @@ impl Client for SecureChatCompletion {
 /// # Panics
 /// Without a port, randomness or memory.
 pub fn gateway(settings: GatewaySettings) -> Box<dyn Gateway> {
+    start(settings, |gateway, stream, tls| {
+        let connection = match tls {
+            None => Connection::tcp(stream),
+            Some(tls) => Connection::accept_tls(stream, tls, GUARD),
+        };
+        serve(gateway, connection?)
+    })
+}
+
+/// What a thread does with its connection.
+type Serve = fn(&RawGateway<Model>, TcpStream, Option<Arc<ServerConfig>>) -> io::Result<()>;
+
+/// Starts a gateway that serves connections like this.
+pub(super) fn start(settings: GatewaySettings, serve: Serve) -> Box<dyn Gateway> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound");
     let shared = Arc::new(Shared {
@@ -97,7 +114,7 @@ pub fn gateway(settings: GatewaySettings) -> Box<dyn Gateway> {
         closed: AtomicBool::new(false),
     });
     let (accepting, tls) = (shared.clone(), settings.tls.clone());
-    thread::spawn(move || accept(&listener, tls.as_ref(), &accepting));
+    thread::spawn(move || accept(&listener, tls.as_ref(), &accepting, serve));
     Box::new(Threads {
         settings,
         address,
@@ -150,7 +167,7 @@ impl Drop for Threads {
     }
 }
 
-fn accept(listener: &TcpListener, tls: Option<&Arc<ServerConfig>>, shared: &Shared) {
+fn accept(listener: &TcpListener, tls: Option<&Arc<ServerConfig>>, shared: &Shared, serve: Serve) {
     for stream in listener.incoming() {
         if shared.closed.load(Ordering::SeqCst) {
             return;
@@ -167,16 +184,8 @@ fn accept(listener: &TcpListener, tls: Option<&Arc<ServerConfig>>, shared: &Shar
             .unwrap_or_else(PoisonError::into_inner);
         let (gateway, tls) = (current.clone(), tls.cloned());
         let builder = thread::Builder::new().stack_size(STACK);
-        let spawned = builder.spawn(move || {
-            let connection = match tls {
-                None => Connection::tcp(stream),
-                Some(tls) => Connection::accept_tls(stream, tls, GUARD),
-            };
-            // A connection that breaks is what some tests want.
-            if let Ok(connection) = connection {
-                let _ = serve(&gateway, connection);
-            }
-        });
+        // A connection that breaks is what some tests want.
+        let spawned = builder.spawn(move || drop(serve(&gateway, stream, tls)));
         spawned.expect("a thread");
     }
 }

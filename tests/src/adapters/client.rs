@@ -6,9 +6,9 @@ use sealwire::chat::ChatRequest;
 use sealwire::core::exchange::Request;
 use sealwire::core::keys::{KeySet, Pin};
 use sealwire::memlock::SecureBytes;
-use sealwire::{Answer, Chunk, Completion, Error, Metadata};
+use sealwire::{Error, Metadata};
 
-use super::MEMORY;
+use super::{Answer, Chunk, Completion};
 
 /// The client under test.
 pub trait Client: Send + Sync {
@@ -35,7 +35,7 @@ pub trait Client: Send + Sync {
     ///
     /// # Errors
     /// The adapter's.
-    fn stream(&self, request: &ChatRequest<'_>) -> Result<Chunks<'_>, Error>;
+    fn stream(&self, request: &ChatRequest<'static>) -> Result<Chunks<'_>, Error>;
 
     /// Any other endpoint.
     ///
@@ -72,12 +72,9 @@ impl Chunks<'_> {
     ///
     /// # Errors
     /// The adapter's.
-    ///
-    /// # Panics
-    /// Without memory.
     pub fn next_text(&mut self) -> Result<Option<String>, Error> {
         let chunk = self.items.next().transpose()?;
-        Ok(chunk.map(|chunk| chunk.text(&MEMORY).expect("memory").expose().to_owned()))
+        Ok(chunk.map(|chunk| chunk.text()))
     }
 
     /// What it says up to its end, or up to an error.
@@ -128,13 +125,13 @@ pub(super) mod names {
 
     pub(in super::super) use futures_util::StreamExt;
     pub(in super::super) use futures_util::future::{abortable, join_all};
+    pub(in super::super) use sealwire::Error;
     pub(in super::super) use sealwire::chat::ChatRequest;
     pub(in super::super) use sealwire::core::exchange::Request;
     pub(in super::super) use sealwire::core::keys::{KeySet, Pin};
     pub(in super::super) use sealwire::memlock::SecureBytes;
-    pub(in super::super) use sealwire::{Answer, Completion, Error};
 
-    pub(in super::super) use super::super::{Chunks, Client, GUARD, Pieces};
+    pub(in super::super) use super::super::{Answer, Chunks, Client, Completion, GUARD, Pieces};
     pub(in super::super) use super::BlockOn;
 }
 
@@ -146,7 +143,7 @@ macro_rules! client_of_futures {
 
             impl Client for $client {
                 fn create(&self, request: &ChatRequest<'_>) -> Result<Completion, Error> {
-                    <$runtime>::block_on(self.create(request))
+                    <$runtime>::block_on(self.create(request)).map(Into::into)
                 }
 
                 fn create_many(
@@ -155,7 +152,9 @@ macro_rules! client_of_futures {
                     count: usize,
                 ) -> Vec<Result<Completion, Error>> {
                     let begun = (0..count).map(|_| self.create(request));
-                    <$runtime>::block_on(join_all(begun))
+                    let ended = <$runtime>::block_on(join_all(begun));
+                    let ended = ended.into_iter();
+                    ended.map(|answer| answer.map(Into::into)).collect()
                 }
 
                 fn abandon(&self, request: &ChatRequest<'static>, when: Receiver<()>) {
@@ -169,12 +168,12 @@ macro_rules! client_of_futures {
                     });
                 }
 
-                fn stream(&self, request: &ChatRequest<'_>) -> Result<Chunks<'_>, Error> {
+                fn stream(&self, request: &ChatRequest<'static>) -> Result<Chunks<'_>, Error> {
                     let mut stream = <$runtime>::block_on(self.stream(request))?;
-                    Ok(Chunks {
-                        metadata: stream.metadata().clone(),
-                        items: Box::new(from_fn(move || <$runtime>::block_on(stream.next()))),
-                    })
+                    let metadata = stream.metadata().clone();
+                    let items = from_fn(move || <$runtime>::block_on(stream.next()));
+                    let items = Box::new(items.map(|chunk| chunk.map(Into::into)));
+                    Ok(Chunks { metadata, items })
                 }
 
                 fn request(
@@ -183,7 +182,7 @@ macro_rules! client_of_futures {
                     path: &str,
                     body: SecureBytes,
                 ) -> Result<Answer, Error> {
-                    <$runtime>::block_on(self.request(method, path, body))
+                    <$runtime>::block_on(self.request(method, path, body)).map(Into::into)
                 }
 
                 fn send(&self, request: Request) -> Result<Pieces<'_>, Error> {

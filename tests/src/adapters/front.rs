@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use pem_rfc7468::{LineEnding, encode_string};
+
 use super::{Between, Certificate, GUARD, Wire};
 
 /// A running proxy. Dropping it ends it.
@@ -37,7 +39,7 @@ impl Front {
         }
         let directory = directory();
         if let Some(certificate) = certificate {
-            fs::write(directory.join("pem"), &certificate.pem).expect("written");
+            fs::write(directory.join("pem"), pem(certificate)).expect("written");
         }
         let address = free_address();
         let file = directory.join("configuration");
@@ -90,6 +92,13 @@ impl Drop for Front {
         let _ = self.process.wait();
         let _ = fs::remove_dir_all(&self.directory);
     }
+}
+
+/// Certificate and key, as proxies read them.
+fn pem(certificate: &Certificate) -> String {
+    let pem = |label, der| encode_string(label, LineEnding::LF, der).expect("short");
+    let (own, key) = certificate.der();
+    pem("CERTIFICATE", own) + &pem("PRIVATE KEY", key)
 }
 
 fn nginx(

@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use sealwire::Error;
 use sealwire::hyper::{SealedBody, SecureChatCompletion};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, copy, sink};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinHandle, JoinSet};
@@ -40,7 +40,7 @@ pub fn client(settings: &Settings) -> Result<Box<dyn Client>, Error> {
     Ok(Box::new(builder.build()?))
 }
 
-struct Tokio;
+pub(super) struct Tokio;
 
 impl BlockOn for Tokio {
     fn block_on<F: Future>(future: F) -> F::Output {
@@ -160,11 +160,11 @@ async fn accept<T: Sealing>(
         tasks.spawn(async move {
             match tls {
                 None => serve(stream, current).await,
-                Some(tls) => {
-                    if let Ok(stream) = tls.accept(stream).await {
-                        serve(stream, current).await;
-                    }
-                }
+                Some(tls) => match tls.accept(stream).into_fallible().await {
+                    Ok(stream) => serve(stream, current).await,
+                    // Closed with bytes unread, it would be reset, and what was said of why with it.
+                    Err((_, mut stream)) => drop(copy(&mut stream, &mut sink()).await),
+                },
             }
         });
     }

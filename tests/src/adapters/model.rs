@@ -1,6 +1,5 @@
 //! What answers behind the gateway: the scenario's own code, on any runtime.
 
-use std::error::Error as StdError;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,12 +15,8 @@ use sealwire::core::ErrorCode;
 use sealwire::core::exchange::ReceivedRequest;
 use sealwire::core::head::Tier;
 use sealwire::server::{Handler, Reply, ReplyBody};
-use sealwire::{Completion, Error};
 
-use super::{GUARD, MEMORY, bytes};
-
-/// A whole chat that says "sealed answer".
-pub const CHAT: &[u8] = br#"{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"sealed answer"}}]}"#;
+use super::{CHAT, GUARD, bytes, delta, json};
 
 /// A request as it reached the model.
 #[derive(Clone, Debug)]
@@ -94,17 +89,6 @@ pub fn whole() -> Model {
     model(|_| Ok(json(200, CHAT)))
 }
 
-/// A whole answer of JSON.
-pub fn json(status: u16, body: &[u8]) -> Reply {
-    Reply::new(status, "application/json", ReplyBody::Whole(bytes(body)))
-}
-
-/// The data of one event with this text in it, which needs no escapes.
-pub fn delta(text: &str) -> Vec<u8> {
-    format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
-        .into()
-}
-
 /// An answer that is streamed.
 pub fn event_stream(
     pieces: impl Stream<Item = Result<Vec<u8>, ErrorCode>> + Send + 'static,
@@ -135,28 +119,6 @@ pub fn apart(
         }
         Ok(piece)
     })
-}
-
-/// What a whole chat says.
-///
-/// # Panics
-/// If it says nothing.
-pub fn text(completion: &Completion) -> String {
-    let choice = completion.choices().next().expect("one choice");
-    let content = choice.message().content().expect("content");
-    let text = content.to_secure(&MEMORY).expect("memory");
-    text.expose().to_owned()
-}
-
-/// An error and everything beneath it, as a log would have it.
-pub fn printed(error: &Error) -> String {
-    let mut text = format!("{error} {error:?} {error:#?}");
-    let mut next = StdError::source(error);
-    while let Some(source) = next {
-        text += &format!(" {source} {source:?}");
-        next = source.source();
-    }
-    text
 }
 
 /// A model that streams what the test feeds it, to one request, and that end of it which the test holds.

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::{ClientConfig, ServerConfig};
 use sealwire::ClientBuilder;
@@ -14,7 +13,7 @@ use sealwire::core::session::{RetryPolicy, Timeouts};
 use sealwire::memlock::SecureArray;
 use sealwire::server::GatewayConfig;
 
-use super::{GUARD, MEMORY, Model};
+use super::{GUARD, MEMORY, Model, quick};
 
 /// Judges a gateway's identity.
 pub type Verifier = Arc<dyn Fn(&KeySet) -> bool + Send + Sync>;
@@ -90,15 +89,6 @@ impl Settings {
             Some(verifier) => builder.verifier(move |set| verifier(set)),
             None => builder.pin(self.pin),
         }
-    }
-}
-
-/// Retries without much of a wait.
-pub const fn quick(max_retries: u32) -> RetryPolicy {
-    RetryPolicy {
-        max_retries,
-        base: Duration::from_millis(5),
-        max: Duration::from_millis(20),
     }
 }
 

@@ -22,12 +22,14 @@ pub enum Wire {
     Raw,
     /// The same over TLS.
     RawTls,
+    /// One frame after another in packets of COBS, on a line that is there from the start and cannot be opened anew.
+    Cobs,
 }
 
 impl Wire {
     /// Whether it is TLS.
     pub const fn is_tls(self) -> bool {
-        !matches!(self, Self::H1 | Self::Raw)
+        !matches!(self, Self::H1 | Self::Raw | Self::Cobs)
     }
 
     /// What TLS offers.
@@ -35,7 +37,7 @@ impl Wire {
         match self {
             Self::H1 | Self::H1Tls => &[b"http/1.1"],
             Self::H2 => &[b"h2"],
-            Self::Raw | Self::RawTls => &[],
+            Self::Raw | Self::RawTls | Self::Cobs => &[],
         }
     }
 
@@ -45,7 +47,7 @@ impl Wire {
         match self {
             Self::H1 => format!("http://{address}"),
             Self::H1Tls | Self::H2 => format!("https://{localhost}"),
-            Self::Raw => format!("tcp://{address}"),
+            Self::Raw | Self::Cobs => format!("tcp://{address}"),
             Self::RawTls => format!("tls://{localhost}"),
         }
     }

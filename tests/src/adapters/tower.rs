@@ -25,6 +25,11 @@ use super::{Asked, Client, Gateway, GatewaySettings, Model, Settings};
 /// # Errors
 /// If it cannot be set up.
 pub fn client(settings: &Settings) -> Result<Box<dyn Client>, Error> {
+    Ok(Box::new(layered(settings)?))
+}
+
+/// The layer around a hyper client.
+pub(super) fn layered(settings: &Settings) -> Result<SecureChatCompletion, Error> {
     let layer = settings
         .apply(SecureChatCompletion::builder(&settings.url))
         .layer()?;
@@ -35,7 +40,7 @@ pub fn client(settings: &Settings) -> Result<Box<dyn Client>, Error> {
     };
     let connector = builder.https_or_http().enable_all_versions().build();
     let pool = Pool::builder(TokioExecutor::new()).build(connector);
-    Ok(Box::new(layer.layer(pool)))
+    Ok(layer.layer(pool))
 }
 
 /// Starts an axum server with the gateway's layer before its router.

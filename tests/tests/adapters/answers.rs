@@ -5,22 +5,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sealwire::chat::json::Json;
-use sealwire::chat::{ChatRequest, Function, Message, Tool};
+use sealwire::chat::{ChatRequest, Function, Tool};
 use sealwire::core::exchange::Request;
 use sealwire::core::head::Tier;
 use sealwire::core::session::SessionError;
-use sealwire::core::{ErrorCode, Suite, UnixTime};
+use sealwire::core::{ErrorCode, Suite};
 use sealwire::server::Reply;
 use sealwire::{Error, ErrorKind};
 use sealwire_tests::adapters::{
-    CHAT, Client, Combination, MEMORY, Model, Stand, bytes, json, model, printed, quick, text,
-    whole as whole_model,
+    CHAT, Client, Combination, MEMORY, Model, Stand, bytes, chat, json, model, now, printed, quick,
+    text, whole as whole_model,
 };
-
-/// The prompt of every scenario that needs no other.
-pub(crate) fn chat() -> ChatRequest<'static> {
-    ChatRequest::new("test-model").message(Message::user("prompt-marker"))
-}
 
 pub(crate) fn whole(on: Combination) {
     let stand = Stand::new(
@@ -78,11 +73,6 @@ pub(crate) fn every_suite(on: Combination) {
         // What may not travel does not.
         assert!(names.eq(["x-ratelimit-limit-requests", "x-request-id"]));
     }
-}
-
-fn now() -> UnixTime {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    UnixTime::from_millis(since.expect("after 1970").as_millis() as u64)
 }
 
 /// A question that offers a tool.
@@ -204,6 +194,36 @@ pub(crate) fn every_status(on: Combination) {
         let words = error.body().and_then(|body| body.error()?.message());
         assert!(words.is_some_and(|words| words == "prompt-marker is wrong"));
         assert!(!printed(&error).contains("marker"), "{}", printed(&error));
+    }
+}
+
+/// Whoever wants to see an answer whatever its status is shown it: once there are no tries left, where there were any.
+pub(crate) fn shown_whatever_its_status(on: Combination) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let stand = Stand::new(
+        on,
+        model(move |asked| {
+            count.fetch_add(1, Ordering::SeqCst);
+            let status = asked.path.strip_prefix("/status/").map(str::parse);
+            let mut reply = json(status.expect("a status").expect("a number"), b"{\"why\":1}");
+            reply.retry_after = (reply.status == 429).then_some(7);
+            reply.headers = vec![("x-request-id".into(), "r1".into())];
+            Ok(reply)
+        }),
+    );
+    let client = stand.client();
+    for (status, tries) in [(201, 1), (302, 1), (404, 1), (429, 3), (501, 1), (503, 3)] {
+        asked.store(0, Ordering::SeqCst);
+        let request = Request::new("POST", format!("/status/{status}"), bytes(b"{}"));
+        let answer = client.send(request).expect("shown");
+        let metadata = answer.metadata.clone();
+        assert_eq!(metadata.status, status);
+        assert_eq!(metadata.content_type.as_deref(), Some("application/json"));
+        assert_eq!(metadata.retry_after, (status == 429).then_some(7));
+        assert_eq!(metadata.headers, [("x-request-id".into(), "r1".into())]);
+        assert_eq!(answer.whole().expect("whole"), b"{\"why\":1}");
+        assert_eq!(asked.load(Ordering::SeqCst), tries, "{status}");
     }
 }
 

@@ -8,11 +8,10 @@ use sealwire::core::ErrorCode;
 use sealwire::core::session::SessionError;
 use sealwire::{Error, ErrorKind};
 use sealwire_tests::adapters::{
-    CHAT, Combination, Line, Stand, Trap, Wire, apart, delta, event_stream, json, model, quick,
-    text,
+    CHAT, Combination, Line, Stand, Trap, Wire, apart, chat, delta, event_stream, json, model,
+    quick, text,
 };
 
-use crate::answers::chat;
 use crate::pace::unpadded;
 
 /// What may be missing from the end of what was sent, and the message be whole: the ends of HTTP's body and of TLS's

@@ -9,10 +9,8 @@ use sealwire::core::ErrorCode;
 use sealwire::core::session::{Failure, SessionError};
 use sealwire::{Error, ErrorKind};
 use sealwire_tests::adapters::{
-    Client, Combination, Model, Settings, Stand, bytes, fed, model, printed, quick, whole,
+    Client, Combination, Model, Settings, Stand, bytes, chat, fed, model, printed, quick, whole,
 };
-
-use crate::answers::chat;
 
 /// Sealed refusals by class (spec section 8.1).
 pub(crate) fn refused(on: Combination) {
@@ -88,20 +86,30 @@ pub(crate) fn too_late(on: Combination) {
 }
 
 pub(crate) fn too_late_within(on: Combination) {
+    // On a machine that is busy not even the keys come within the shortest of these.
+    let error = [100, 1_000, 10_000].map(Duration::from_millis).into_iter();
+    let error = error.map(|idle| late_within(on, idle)).find(is_next_piece);
+    assert_eq!(error.expect("late").kind(), ErrorKind::Timeout);
+}
+
+fn is_next_piece(error: &Error) -> bool {
+    error.to_string().contains("next piece")
+}
+
+fn late_within(on: Combination, idle: Duration) -> Error {
     let (model, feed) = fed();
     let stand = Stand::new(on, model);
-    let client = stand.client_with(|settings| {
-        settings.timeouts.idle = Duration::from_millis(100);
-    });
-    let mut stream = client.stream(&chat()).expect("begun");
+    let client = stand.client_with(|settings| settings.timeouts.idle = idle);
+    let mut stream = match client.stream(&chat()) {
+        Ok(stream) => stream,
+        Err(error) => return error,
+    };
     feed.say("one");
     // The machine may be as late with the first as the model is with the second.
-    let error = match stream.next_text() {
+    match stream.next_text() {
         Ok(_) => stream.next_text().expect_err("late"),
         Err(error) => error,
-    };
-    assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert!(error.to_string().contains("next piece"), "{error}");
+    }
 }
 
 /// Answers every connection's first request with these bytes, and closes.

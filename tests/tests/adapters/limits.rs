@@ -7,7 +7,7 @@ use sealwire::core::session::SessionError;
 use sealwire::core::{Error, PeerError};
 use sealwire::server::{Reply, ReplyBody};
 use sealwire_tests::adapters::{
-    Combination, GatewaySettings, Model, Stand, bytes, event_stream, model, whole,
+    Combination, GatewaySettings, Model, Stand, bytes, chat, event_stream, model, whole,
 };
 
 /// A limit that takes no time.
@@ -111,7 +111,7 @@ pub(crate) fn streamed_answer_over_the_limit(on: Combination) {
         model(|_| Ok(event_stream(iter((0..101).map(|_| Ok(vec![b'\n'; 1000])))))),
     );
     let client = stand.client_with(|settings| settings.options.response.content = LIMIT as u64);
-    let mut stream = client.stream(&crate::answers::chat()).expect("begun");
+    let mut stream = client.stream(&chat()).expect("begun");
     is_over(&stream.next_text().expect_err("too large"));
     assert_eq!(stream.next_text().expect("its end"), None);
 }

@@ -3,13 +3,10 @@
 use std::sync::Arc;
 
 use sealwire_tests::adapters::{
-    CHAT, Client, Combination, Gate, Model, Stand, Wire, json, text, whole,
+    CHAT, Combination, Gate, Model, Stand, Wire, chat, json, text, whole,
 };
 
-use crate::answers::chat;
-
-/// None is answered before so many have reached the model: they do run at once, and not one after another.
-fn at_once(on: Combination, count: usize, together: usize, begin: impl FnOnce(&dyn Client)) {
+fn at_once(on: Combination, count: usize, together: usize) -> Stand {
     let gate = Arc::new(Gate::new(together));
     let waiting = gate.clone();
     let stand = Stand::new(
@@ -22,28 +19,25 @@ fn at_once(on: Combination, count: usize, together: usize, begin: impl FnOnce(&d
             }
         }),
     );
-    let client = stand.client();
-    begin(client.as_ref());
-    for answer in client.create_many(&chat(), count) {
+    for answer in stand.client().create_many(&chat(), count) {
         assert_eq!(text(&answer.expect("answered")), "sealed answer");
     }
     assert_eq!(gate.come(), count);
+    stand
 }
 
+/// None is answered before so many have reached the model: they do run at once, and not one after another.
 pub(crate) fn a_thousand_at_once(on: Combination) {
     allow_many_files();
     // A connection of HTTP/2 has 200 streams at a time, as hyper's server sets it.
     let together = if on.wire == Wire::H2 { 200 } else { 1000 };
-    // Keys once for all: a request without any judges them first, which costs more than all the rest of it.
-    at_once(on, 1000, together, |client| {
-        client.fetch_keys().expect("keys");
-    });
+    at_once(on, 1000, together);
 }
 
-/// Through a proxy whose own limit on connections is some hundreds; and each has to fetch keys first.
+/// Through a proxy whose own limit on connections is some hundreds.
 pub(crate) fn many_at_once(on: Combination) {
     allow_many_files();
-    at_once(on, 100, 100, |_| {});
+    at_once(on, 100, 100);
 }
 
 /// Each connection is two files here, for both of its ends are.

@@ -2,11 +2,9 @@
 
 use sealwire::core::padding::Padding;
 use sealwire_tests::adapters::{
-    CHAT, Combination, Line, Pace, Settings, Stand, Trap, delta, event_stream, json, model, text,
-    whole,
+    CHAT, Combination, Line, Pace, Settings, Stand, Trap, chat, delta, event_stream, json, model,
+    text, whole,
 };
-
-use crate::answers::chat;
 
 /// As short as can be, both ways.
 pub(crate) fn unpadded(settings: &mut Settings) {

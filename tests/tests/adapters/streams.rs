@@ -13,10 +13,10 @@ use sealwire::chat::ChatAccumulator;
 use sealwire::core::ErrorCode;
 use sealwire::core::session::SessionError;
 use sealwire_tests::adapters::{
-    Combination, GUARD, Gone, MEMORY, Model, Stand, delta, event_stream, fed, model, whole,
+    Combination, GUARD, Gone, MEMORY, Model, Stand, chat, delta, event_stream, fed, model, whole,
 };
 
-use crate::answers::{chat, weather};
+use crate::answers::weather;
 
 pub(crate) fn streamed(on: Combination) {
     let (model, mut feed) = fed();

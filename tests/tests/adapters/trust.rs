@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex};
 use sealwire::ErrorKind;
 use sealwire::core::keys::Pin;
 use sealwire::core::session::SessionError;
-use sealwire_tests::adapters::{Combination, Line, Stand, fed, printed, text, whole};
-
-use crate::answers::chat;
+use sealwire_tests::adapters::{Combination, Line, Stand, chat, fed, printed, text, whole};
 
 /// TRUST-1, TRUST-2
 pub(crate) fn wrong_pin(on: Combination) {

@@ -17,6 +17,8 @@ struct Request<'a, T: Transport> {
     client: &'a Client,
     transport: &'a T,
     link: Option<T::Link>,
+    /// There was something to write, and something else was done.
+    passed_over: bool,
 }
 
 /// What drives an answer that blocks.
@@ -24,11 +26,11 @@ pub struct Blocking<'a, T: Transport>(Driver<Request<'a, T>>);
 
 impl<'a, T: Transport> Blocking<'a, T> {
     pub(super) const fn new(client: &'a Client, transport: &'a T, task: Task) -> Self {
-        let link = None;
         let request = Request {
             client,
             transport,
-            link,
+            link: None,
+            passed_over: false,
         };
         Self(Driver::new(request, task))
     }
@@ -41,12 +43,6 @@ impl<T: Transport> Drive for Blocking<'_, T> {
 
     fn key_set(&self) -> Result<KeySet, Error> {
         self.0.key_set()
-    }
-}
-
-impl<T: Transport> Request<'_, T> {
-    fn time_left(&self, due: Duration) -> Duration {
-        due.saturating_sub(self.transport.now().monotonic)
     }
 }
 
@@ -66,8 +62,8 @@ impl<T: Transport> Io for Request<'_, T> {
     }
 
     fn poll_open(&mut self, _: &mut Context<'_>, due: Duration) -> Poll<Opened> {
-        let opened = self.transport.open(self.time_left(due));
-        let (link, opened) = match opened {
+        let timeout = due.saturating_sub(self.now().monotonic);
+        let (link, opened) = match self.transport.open(timeout) {
             Ok((link, false)) => (Some(link), Opened::New),
             Ok((link, true)) => (Some(link), Opened::Kept),
             Err(error) => (None, Opened::Failed(error.failure, error.source)),
@@ -83,24 +79,26 @@ impl<T: Transport> Io for Request<'_, T> {
         output: &[u8],
         due: Duration,
     ) -> Poll<Moved> {
-        let timeout = self.time_left(due);
+        let timeout = due.saturating_sub(self.now().monotonic);
         let Some(link) = self.link.as_mut().filter(|_| !timeout.is_zero()) else {
             return Poll::Ready(Moved::TimedOut);
         };
-        let moved = link
-            .wait(Interest::new(true, !output.is_empty()), timeout)
-            .and_then(|ready| match ready {
-                Ready::Read => link.read(buffer).map(Moved::Read),
-                Ready::Write => match link.write(output) {
-                    Ok(count) if count == output.len() => {
-                        link.flush().map(|()| Moved::Wrote(count))
-                    }
-                    Ok(count) => Ok(Moved::Wrote(count)),
-                    Err(error) if is_passing(&error) => Err(error),
-                    Err(error) => Ok(Moved::Deaf(T::Link::cause(error))),
-                },
-                _ => Ok(Moved::TimedOut),
-            });
+        let can_write = |ready: &Result<_, _>| matches!(ready, Ok(Ready::Write));
+        // A CANCEL must leave, also where there is always more of the answer to read.
+        let its_turn = self.passed_over && can_write(&link.wait(Interest::Write, Duration::ZERO));
+        let may_write = !output.is_empty();
+        let ready = link.wait(Interest::new(!(may_write && its_turn), may_write), timeout);
+        self.passed_over = may_write && !can_write(&ready);
+        let moved = ready.and_then(|ready| match ready {
+            Ready::Read => link.read(buffer).map(Moved::Read),
+            Ready::Write => match link.write(output) {
+                Ok(count) if count == output.len() => link.flush().map(|()| Moved::Wrote(count)),
+                Ok(count) => Ok(Moved::Wrote(count)),
+                Err(error) if is_passing(&error) => Err(error),
+                Err(error) => Ok(Moved::Deaf(T::Link::cause(error))),
+            },
+            _ => Ok(Moved::TimedOut),
+        });
         Poll::Ready(match moved {
             Ok(moved) => moved,
             Err(error) if is_passing(&error) => Moved::TimedOut,

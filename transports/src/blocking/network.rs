@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use getrandom::SysRng;
 use sealwire_core::Now;
+use sealwire_core::session::Failure;
 
 use super::client::SecureChatCompletion;
 use super::connection::Connection;
@@ -85,7 +86,7 @@ impl Transport for Network {
         match self.connect(timeout) {
             Ok(connection) => Ok((connection, false)),
             Err(error) => Err(OpenError {
-                failure: failure(&error),
+                failure: failure(&error).unwrap_or(Failure::Connect),
                 source: Some(error.into()),
             }),
         }

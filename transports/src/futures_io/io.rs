@@ -86,7 +86,10 @@ impl<C: Connector> Io for Request<C> {
                 self.is_to_flush = false;
                 Opened::New
             }
-            Poll::Ready(Err(error)) => Opened::Failed(failure(&error), Some(error.into())),
+            Poll::Ready(Err(error)) => {
+                let failure = failure(&error).unwrap_or(Failure::Connect);
+                Opened::Failed(failure, Some(error.into()))
+            }
             Poll::Pending => {
                 ready!(self.poll_sleep(cx, due));
                 Opened::Failed(Failure::Connect, None)

@@ -28,7 +28,7 @@ use crate::error::Error;
 /// Seals what passes through an HTTP client: a tower [`Layer`] around any [`HttpService`], made by
 /// [`ClientBuilder::layer`](crate::ClientBuilder::layer).
 ///
-/// What it makes is a [`SecureChatCompletion`], which is a tower [`Service`] of `http::Request`s:
+/// What it makes is a [`SecureChatCompletion`](crate::SecureChatCompletion), which is a tower [`Service`] of `http::Request`s:
 ///
 /// - **The URI** is the path at the server behind the gateway, such as `/v1/chat/completions`; or a whole URI under the base
 ///   URL. One to another place is an error: what is meant for another host must not reach this gateway.

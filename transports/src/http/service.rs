@@ -15,6 +15,7 @@ use sealwire_core::session::Failure;
 use tower_service::Service;
 
 use super::upload::SealedUpload;
+use crate::tls;
 
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
 pub(super) type Reply = UnsyncBoxBody<Bytes, BoxError>;
@@ -51,17 +52,20 @@ where
 
 /// What an error of the service is to a session.
 pub(super) fn failure(error: &(dyn StdError + 'static)) -> Failure {
-    // What an I/O error wraps is not its source; that is the source of what it wraps.
-    let wrapped = error
-        .downcast_ref()
-        .and_then(io::Error::get_ref)
-        .map(|error| error as &(dyn StdError + 'static));
-    let is_connect = error.downcast_ref().is_some_and(legacy::Error::is_connect);
-    match wrapped.or_else(|| error.source()).map(failure) {
-        _ if error.is::<rustls::Error>() => Failure::Tls,
-        Some(Failure::Tls) => Failure::Tls,
-        _ if is_connect => Failure::Connect,
-        Some(beneath) => beneath,
-        None => Failure::Reset,
-    }
+    let is_connect = |error: &(dyn StdError + 'static)| {
+        error.downcast_ref().is_some_and(legacy::Error::is_connect)
+    };
+    let tls = tls::failure(error).or_else(|| tls::beneath(error).find_map(retold));
+    tls.unwrap_or(match tls::beneath(error).any(is_connect) {
+        true => Failure::Connect,
+        false => Failure::Reset,
+    })
+}
+
+/// h2 hands on an error of the connection beneath it as its kind and its words, which are rustls' own.
+fn retold(error: &(dyn StdError + 'static)) -> Option<Failure> {
+    let error: &io::Error = error.downcast_ref()?;
+    let is_alert = error.kind() == io::ErrorKind::InvalidData
+        && error.to_string().starts_with("received fatal alert");
+    is_alert.then_some(Failure::TlsRefused)
 }

@@ -22,6 +22,8 @@ use sealwire_core::{Malformed, Now};
 use crate::address::Wire;
 use crate::client::{Client, Event, Next, Task};
 use crate::error::{Cause, Error};
+#[cfg(feature = "_tls")]
+use crate::tls::failure as tls_failure;
 use http1::Http1;
 
 pub(crate) use driver::{Driver, Io, Moved, Opened};
@@ -32,6 +34,12 @@ pub(crate) const BUFFER: usize = if cfg!(feature = "_host") {
 } else {
     1024
 };
+
+/// Without TLS nothing is wrong with it.
+#[cfg(not(feature = "_tls"))]
+fn tls_failure(_: &(dyn core::error::Error + 'static)) -> Option<Failure> {
+    None
+}
 
 /// What an adapter does next.
 pub(crate) enum Want {
@@ -268,7 +276,13 @@ impl Line {
             _ => self.has_heard,
         };
         if !has_answer {
-            self.task.session.handle_failure(now, Failure::Reset, rng);
+            let tls = self
+                .task
+                .cause
+                .as_deref()
+                .and_then(|cause| tls_failure(cause));
+            let failure = tls.unwrap_or(Failure::Reset);
+            self.task.session.handle_failure(now, failure, rng);
         }
     }
 

@@ -1,8 +1,7 @@
-//! TLS, client certificates and versions of HTTP.
+//! Versions of HTTP, and connections that are slow.
 
 use std::convert::Infallible;
 use std::future::ready;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ::hyper::body::Incoming;
@@ -14,92 +13,13 @@ use sealwire::{ErrorKind, hyper};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio_rustls::rustls::client::WantsClientCert;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, crypto};
 
-use crate::support::{CHAT, Server, at_once, chat, json, printed, quick};
+use crate::handler::at_once;
+use crate::server::Server;
+use crate::support::{CHAT, Certificate, chat, json};
 
 async fn server() -> Server {
     Server::start(at_once(|_| Ok(json(200, CHAT)))).await
-}
-
-/// A certificate for this name, and its key.
-fn certificate(name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-    let made = rcgen::generate_simple_self_signed([name.into()]).expect("a certificate");
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    (made.cert.der().clone(), PrivateKeyDer::Pkcs8(key))
-}
-
-fn roots(certificate: CertificateDer<'static>) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate).expect("a certificate");
-    roots
-}
-
-fn provider() -> Arc<crypto::CryptoProvider> {
-    Arc::new(crypto::ring::default_provider())
-}
-
-fn client_tls(roots: RootCertStore) -> ConfigBuilder<ClientConfig, WantsClientCert> {
-    ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots)
-}
-
-/// A gateway under TLS that speaks these protocols and asks for this client's certificate, and the certificate to trust it by.
-async fn tls(
-    protocols: &[&[u8]],
-    client: Option<CertificateDer<'static>>,
-) -> (Server, RootCertStore) {
-    let (certificate, key) = certificate("localhost");
-    let builder = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .expect("versions");
-    let builder = match client {
-        None => builder.with_no_client_auth(),
-        Some(client) => {
-            let roots = Arc::new(roots(client));
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
-            builder.with_client_cert_verifier(verifier.build().expect("a verifier"))
-        }
-    };
-    let mut config = builder
-        .with_single_cert(vec![certificate.clone()], key)
-        .expect("a key");
-    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-    let handler = at_once(|_| Ok(json(200, CHAT)));
-    let server = Server::start_with(handler, Some(Arc::new(config).into())).await;
-    (server, roots(certificate))
-}
-
-#[tokio::test]
-async fn client_certificates() {
-    let (own, key) = certificate("client");
-    let (other, other_key) = certificate("client");
-    for protocols in [&[b"h2" as &[u8]][..], &[b"http/1.1"]] {
-        let (server, roots) = tls(protocols, Some(own.clone())).await;
-        let client = |config| server.builder().tls(config).retry(quick(0)).build();
-        let with = |certificate: &CertificateDer<'static>, key: &PrivateKeyDer<'static>| {
-            client_tls(roots.clone())
-                .with_client_auth_cert(vec![certificate.clone()], key.clone_key())
-                .expect("a key")
-        };
-        let accepted = client(with(&own, &key)).expect("configured");
-        accepted.create(&chat()).await.expect("answered");
-        for refused in [
-            with(&other, &other_key),
-            client_tls(roots.clone()).with_no_client_auth(),
-        ] {
-            let refused = client(refused).expect("configured");
-            let error = refused.create(&chat()).await.expect_err("not let in");
-            // What TLS 1.3 says of a client's certificate comes after the handshake, so it may be lost in a reset.
-            let kinds = [ErrorKind::Security, ErrorKind::Connection];
-            assert!(kinds.contains(&error.kind()), "{}", printed(&error));
-        }
-    }
 }
 
 /// What version of HTTP each request came by.
@@ -134,9 +54,11 @@ async fn http2_without_tls_where_it_is_asked_for() {
 #[tokio::test]
 async fn http2_only_holds_under_tls() {
     for (protocols, works) in [(&[b"h2" as &[u8]][..], true), (&[b"http/1.1"], false)] {
-        let (server, roots) = tls(protocols, None).await;
-        let config = client_tls(roots).with_no_client_auth();
-        let builder = server.builder().tls(config).http2_only(true);
+        let certificate = Certificate::new();
+        let tls = Some(certificate.server(protocols).into());
+        let server = Server::start_with(at_once(|_| Ok(json(200, CHAT))), tls).await;
+        let builder = server.builder().tls(certificate.client());
+        let builder = builder.http2_only(true);
         let client = builder.build().expect("configured");
         assert_eq!(client.create(&chat()).await.is_ok(), works);
     }
@@ -150,9 +72,20 @@ async fn a_layer_has_no_connections_of_its_own() {
     assert!(error.to_string().contains("under the layer"), "{error}");
 }
 
-/// A connection that stands may take its time with the keys, however short the patience for connections.
+/// A connection that stands may take its time with the keys, however short the patience for connections. A busy machine may not
+/// even connect in so little time: then with more.
 #[tokio::test]
 async fn keys_that_take_longer_than_a_connection_may() {
+    for patience in [200, 2_000, 20_000].map(Duration::from_millis) {
+        if keys_after(patience).await {
+            return;
+        }
+    }
+    panic!("no keys");
+}
+
+/// Whether keys come that are sent when twice `patience` is over, the time for a connection.
+async fn keys_after(patience: Duration) -> bool {
     let server = server().await;
     let keys = server.key_set().to_json();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
@@ -161,18 +94,18 @@ async fn keys_that_take_longer_than_a_connection_may() {
         let (mut stream, _) = listener.accept().await.expect("a connection");
         let mut buffer = [0; 4096];
         assert!(stream.read(&mut buffer).await.expect("a request") > 0);
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        tokio::time::sleep(2 * patience).await;
         let reply = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{keys}",
             keys.len()
         );
-        stream.write_all(reply.as_bytes()).await.expect("listening");
+        // The client may have given up.
+        let _ = stream.write_all(reply.as_bytes()).await;
     });
-    let builder = server
-        .builder_at(&url)
-        .connect_timeout(Duration::from_millis(200));
+    let builder = server.builder_at(&url).connect_timeout(patience);
     let client = builder.build().expect("configured");
-    assert_eq!(client.fetch_keys().await.expect("keys").pin(), server.pin);
+    let keys = client.fetch_keys().await;
+    keys.is_ok_and(|keys| keys.pin() == server.pin)
 }
 
 #[test]

@@ -16,8 +16,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tower::{Layer, service_fn};
 
+use crate::handler::at_once;
 use crate::layers::{gateway_layer, listen};
-use crate::support::{MEMORY, Server, at_once, bytes, json, printed, quick};
+use crate::server::Server;
+use crate::support::{MEMORY, bytes, json, printed, quick};
 
 /// Gives `server`'s keys to whoever asks, and answers everything else with `reply` when its first bytes are there. `lingers`: reads on
 /// for a while, as careful servers do; others close at once.
@@ -104,46 +106,57 @@ async fn a_gateway_that_rejects_at_once() {
     }
 }
 
+/// On a busy machine the deadline may be over before the request has begun: then again, with more time.
 #[tokio::test]
 async fn a_request_that_is_too_slow_is_told_so() {
+    let code = ErrorCode::Timeout;
+    let answer_begun = false;
+    let expected = SessionError::Refused { code, answer_begun };
     for is_http2 in [false, true] {
-        let mut config = GatewayConfig::new(MEMORY);
-        config.request_deadline = Duration::from_millis(50);
-        let (layer, pin) = gateway_layer(config);
-        let url = listen(layer.layer(axum::Router::new())).await;
-        // The first part of the request goes out, and nothing more.
-        type Slow = http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>;
-        let client =
-            hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
-                .http2_only(is_http2)
-                .build_http::<Slow>();
-        let slow = service_fn(move |request: Request<SealedUpload>| {
-            let request = request.map(|body| match hyper::body::Body::is_end_stream(&body) {
-                true => body.boxed_unsync(),
-                false => {
-                    let begun = body.into_data_stream().take(1);
-                    let stalled = begun
-                        .chain(stream::pending())
-                        .map(|data| data.map(Frame::data));
-                    StreamBody::new(stalled).boxed_unsync()
-                }
-            });
-            client.request(request)
-        });
-        let builder = SecureChatCompletion::builder(url).allow_http(true).pin(pin);
-        let client = builder
-            .max_retries(0)
-            .layer()
-            .expect("configured")
-            .layer(slow);
-        let body = bytes(&vec![b'x'; 1 << 20]);
-        let error = client
-            .request("POST", "/", body)
-            .await
-            .expect_err("too slow");
-        let code = ErrorCode::Timeout;
-        let answer_begun = false;
-        let expected = SessionError::Refused { code, answer_begun };
-        assert_eq!(error.session(), Some(&expected), "{}", printed(&error));
+        let mut seen = Vec::new();
+        for deadline in [50, 1_000, 20_000].map(Duration::from_millis) {
+            let error = too_slow(is_http2, deadline).await;
+            if error.session() == Some(&expected) {
+                break;
+            }
+            seen.push(printed(&error));
+        }
+        assert!(seen.len() < 3, "{seen:#?}");
     }
+}
+
+/// What becomes of a request whose first part goes out, and nothing more.
+async fn too_slow(is_http2: bool, deadline: Duration) -> Error {
+    let mut config = GatewayConfig::new(MEMORY);
+    config.request_deadline = deadline;
+    let (layer, pin) = gateway_layer(config);
+    let url = listen(layer.layer(axum::Router::new())).await;
+    type Slow = http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>;
+    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+        .http2_only(is_http2)
+        .build_http::<Slow>();
+    let slow = service_fn(move |request: Request<SealedUpload>| {
+        let request = request.map(|body| match hyper::body::Body::is_end_stream(&body) {
+            true => body.boxed_unsync(),
+            false => {
+                let begun = body.into_data_stream().take(1);
+                let stalled = begun
+                    .chain(stream::pending())
+                    .map(|data| data.map(Frame::data));
+                StreamBody::new(stalled).boxed_unsync()
+            }
+        });
+        client.request(request)
+    });
+    let builder = SecureChatCompletion::builder(url).allow_http(true).pin(pin);
+    let client = builder
+        .max_retries(0)
+        .layer()
+        .expect("configured")
+        .layer(slow);
+    let body = bytes(&vec![b'x'; 1 << 20]);
+    client
+        .request("POST", "/", body)
+        .await
+        .expect_err("too slow")
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use sealwire::hyper::SecureChatCompletion;
 use sealwire::{Error, ErrorKind};
 
-use crate::support::{CHAT, Server, at_once, chat, json};
+use crate::handler::at_once;
+use crate::server::Server;
+use crate::support::{CHAT, chat, json};
 
 #[tokio::test]
 async fn a_configuration_that_cannot_work() {

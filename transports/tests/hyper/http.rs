@@ -12,7 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{CHAT, MEMORY, Server, at_once, bytes, canned, chat, json, now, quick};
+use crate::handler::at_once;
+use crate::server::{Server, canned};
+use crate::support::{CHAT, MEMORY, bytes, chat, json, now, quick};
 
 /// One exchange of HTTP/1.1, by hand: head and body of the reply.
 async fn exchange(server: &Server, request: &str, body: &[u8]) -> (String, Vec<u8>) {

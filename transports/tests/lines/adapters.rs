@@ -147,10 +147,10 @@ impl Adapter for AsyncStd {
 macro_rules! on_each_wire {
     ($($name:ident),* $(,)?) => {
         mod blocking {
-            $(#[test] fn $name() { crate::support::on_each_wire(super::$name::<crate::adapters::Blocking>); })*
+            $(#[test] fn $name() { crate::server::on_each_wire(super::$name::<crate::adapters::Blocking>); })*
         }
         mod async_std {
-            $(#[test] fn $name() { crate::support::on_each_wire(super::$name::<crate::adapters::AsyncStd>); })*
+            $(#[test] fn $name() { crate::server::on_each_wire(super::$name::<crate::adapters::AsyncStd>); })*
         }
     };
 }

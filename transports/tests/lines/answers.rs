@@ -2,32 +2,17 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::{iter, unfold};
-use sealwire::Completion;
-use sealwire::chat::{ChatRequest, Message};
 use sealwire::core::{ErrorCode, Suite};
 use sealwire::server::{Reply, ReplyBody};
 use tokio::sync::mpsc as channel;
 
 use crate::adapters::{Adapter, on_each_wire};
-use crate::support::{CHAT, MEMORY, Server, TestHandler, Wire, at_once, bytes, delta, json, proxy};
-
-pub(crate) fn chat() -> ChatRequest<'static> {
-    ChatRequest::new("test-model").message(Message::user("prompt-marker"))
-}
-
-pub(crate) fn text(completion: &Completion) -> String {
-    let choice = completion.choices().next().expect("one choice");
-    let content = choice.message().content().expect("content");
-    content
-        .to_secure(&MEMORY)
-        .expect("memory")
-        .expose()
-        .to_owned()
-}
+use crate::handler::{TestHandler, at_once};
+use crate::server::{Server, Wire, proxy};
+use crate::support::{CHAT, MEMORY, PATIENCE, bytes, chat, delta, json, text};
 
 on_each_wire!(
     a_whole_answer_in_every_suite,
@@ -153,9 +138,7 @@ fn a_dropped_stream_cancels_the_handler<A: Adapter>(wire: Wire) {
     sender.send(Ok(delta("one"))).expect("listening");
     let client = server.client::<A>();
     A::stream(&client, &chat(), &mut |_| false).expect("begun");
-    dropped
-        .recv_timeout(Duration::from_secs(10))
-        .expect("cancelled");
+    dropped.recv_timeout(PATIENCE).expect("cancelled");
 }
 
 fn what_may_be_tried_again_is<A: Adapter>(wire: Wire) {

@@ -3,5 +3,9 @@
 mod adapters;
 mod answers;
 mod failures;
+#[path = "../support/handler.rs"]
+mod handler;
 mod serial;
+mod server;
+#[path = "../support/mod.rs"]
 mod support;

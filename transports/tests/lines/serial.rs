@@ -20,8 +20,8 @@ use sealwire::core::session::{Failure, SessionError};
 use sealwire::core::{ErrorCode, Now, Suite, UnixTime};
 use sealwire::server::{GatewayConfig, Handler, RawGateway, Reply, ReplyBody};
 
-use crate::answers::{chat, text};
-use crate::support::{CHAT, MEMORY, at_once, bytes, delta, json, quick};
+use crate::handler::at_once;
+use crate::support::{CHAT, MEMORY, bytes, chat, delta, json, quick, text};
 
 const FRAME: usize = 16_404;
 

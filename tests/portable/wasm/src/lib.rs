@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use rand_core::utils::next_word_via_fill;
 use rand_core::{TryCryptoRng, TryRng};
 use sealwire_core::exchange::{Request, ServerContext, ServerEvent, ServerExchange, ServerOptions};
 use sealwire_core::head::ResponseHead;
@@ -58,15 +59,11 @@ impl TryRng for HostRandom {
     type Error = NoRandomness;
 
     fn try_next_u32(&mut self) -> Result<u32, NoRandomness> {
-        let mut bytes = [0; 4];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u32::from_le_bytes(bytes))
+        next_word_via_fill(self)
     }
 
     fn try_next_u64(&mut self) -> Result<u64, NoRandomness> {
-        let mut bytes = [0; 8];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u64::from_le_bytes(bytes))
+        next_word_via_fill(self)
     }
 
     fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), NoRandomness> {

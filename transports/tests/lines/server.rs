@@ -1,33 +1,24 @@
 //! A gateway on ports of its own, one for each wire, and what can stand between it and a client.
 
-use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
-use std::time::Duration;
 
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use sealwire::core::exchange::ReceivedRequest;
+use sealwire::core::Suite;
 use sealwire::core::keys::{Identity, KeyRing, Pin as GatewayPin, RecordLimits};
-use sealwire::core::session::RetryPolicy;
-use sealwire::core::{ErrorCode, Suite};
 use sealwire::hyper::Gateway;
-use sealwire::memlock::{Policy, SecureBytes, SecureMemory};
-use sealwire::server::{GatewayConfig, Handler, Reply, ReplyBody};
+use sealwire::server::GatewayConfig;
 use sealwire::{ClientBuilder, blocking, futures_io};
 use tokio::runtime::Runtime;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, crypto};
 
 use crate::adapters::Adapter;
-
-pub(crate) const MEMORY: SecureMemory = SecureMemory::new(Policy::BestEffort);
-pub(crate) const CHAT: &[u8] = br#"{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"sealed answer"}}]}"#;
+use crate::handler::TestHandler;
+use crate::support::{Certificate, MEMORY, PATIENCE, quick};
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
@@ -70,67 +61,8 @@ pub(crate) fn on_each_wire(test: fn(Wire)) {
     }
 }
 
-pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Reply, ErrorCode>> + Send>>;
-
-/// A handler made of a closure.
-#[derive(Clone)]
-pub(crate) struct TestHandler(Arc<dyn Fn(ReceivedRequest) -> Answering + Send + Sync>);
-
-impl TestHandler {
-    pub(crate) fn new(
-        answer: impl Fn(ReceivedRequest) -> Answering + Send + Sync + 'static,
-    ) -> Self {
-        Self(Arc::new(answer))
-    }
-}
-
-impl Handler for TestHandler {
-    async fn handle(&self, request: ReceivedRequest) -> Result<Reply, ErrorCode> {
-        (self.0)(request).await
-    }
-}
-
-/// A handler of a closure that answers at once.
-pub(crate) fn at_once(
-    answer: impl Fn(ReceivedRequest) -> Result<Reply, ErrorCode> + Send + Sync + 'static,
-) -> TestHandler {
-    TestHandler::new(move |request| Box::pin(std::future::ready(answer(request))))
-}
-
-pub(crate) fn bytes(content: &[u8]) -> SecureBytes {
-    MEMORY.copy_from(content).expect("memory")
-}
-
-pub(crate) fn json(status: u16, body: &[u8]) -> Reply {
-    Reply::new(status, "application/json", ReplyBody::Whole(bytes(body)))
-}
-
-/// The data of one event with this text in it.
-pub(crate) fn delta(text: &str) -> Vec<u8> {
-    format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
-        .into()
-}
-
-/// Certificates for both ends.
-static TLS: LazyLock<(Arc<ServerConfig>, ClientConfig)> = LazyLock::new(|| {
-    let made = rcgen::generate_simple_self_signed(["localhost".into()]).expect("a certificate");
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let provider = Arc::new(crypto::ring::default_provider());
-    let server = ServerConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .expect("a key");
-    let mut roots = RootCertStore::empty();
-    roots.add(made.cert.der().clone()).expect("a certificate");
-    let client = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    (Arc::new(server), client)
-});
+/// The certificate of every gateway.
+static CERTIFICATE: LazyLock<Certificate> = LazyLock::new(Certificate::new);
 
 /// A gateway that listens for one wire.
 pub(crate) struct Server {
@@ -217,22 +149,13 @@ impl Server {
             .pin(self.pin)
             .retry(quick(2));
         match self.wire.is_tls() {
-            true => A::tls(builder, TLS.1.clone()),
+            true => A::tls(builder, CERTIFICATE.client()),
             false => builder,
         }
     }
 
     pub(crate) fn client<A: Adapter>(&self) -> A::Client {
         A::build(self.builder::<A>()).expect("configured")
-    }
-}
-
-/// Retries without much of a wait.
-pub(crate) fn quick(max_retries: u32) -> RetryPolicy {
-    RetryPolicy {
-        max_retries,
-        base: Duration::from_millis(5),
-        max: Duration::from_millis(20),
     }
 }
 
@@ -246,7 +169,7 @@ async fn serve_http(stream: TcpStream, gateway: Arc<Mutex<Gateway<TestHandler>>>
     let builder = auto::Builder::new(TokioExecutor::new());
     // A connection that breaks is what some tests want.
     if wire.is_tls() {
-        let acceptor = tokio_rustls::TlsAcceptor::from(TLS.0.clone());
+        let acceptor = tokio_rustls::TlsAcceptor::from(CERTIFICATE.server(&[]));
         if let Ok(stream) = acceptor.accept(stream).await {
             let _ = builder
                 .serve_connection(TokioIo::new(stream), service)
@@ -261,10 +184,11 @@ async fn serve_http(stream: TcpStream, gateway: Arc<Mutex<Gateway<TestHandler>>>
 
 fn serve_raw(stream: TcpStream, gateway: &Mutex<Gateway<TestHandler>>, wire: Wire) {
     let gateway = gateway.lock().expect("no panic").raw();
-    let timeout = Duration::from_secs(10);
     match wire {
         Wire::RawTls => {
-            if let Ok(stream) = blocking::Connection::accept_tls(stream, TLS.0.clone(), timeout) {
+            if let Ok(stream) =
+                blocking::Connection::accept_tls(stream, CERTIFICATE.server(&[]), PATIENCE)
+            {
                 let _ = blocking::serve(&gateway, stream);
             }
         }

@@ -1,0 +1,164 @@
+//! What a failure, a refusal or a lapse of time leads to: another try, at once or later, or the end.
+
+use core::time::Duration;
+
+use rand_core::TryCryptoRng;
+
+use super::error::{Failure, SessionError};
+use super::machine::{ClientSession, Phase};
+#[cfg(doc)]
+use super::step::Step;
+use crate::error::{ErrorCode, RejectCode};
+use crate::suite::RecordAead;
+use crate::time::{Now, UnixTime};
+
+impl<A: RecordAead> ClientSession<A> {
+    /// A connection failed.
+    pub fn handle_failure<R: TryCryptoRng + ?Sized>(
+        &mut self,
+        now: Now,
+        failure: Failure,
+        rng: &mut R,
+    ) {
+        self.fail(
+            now,
+            SessionError::Connection(failure),
+            matches!(failure, Failure::Connect | Failure::Reset),
+            None,
+            rng,
+        );
+    }
+
+    /// Why there is to be another try, in [`Step::Wait`]: such a wait may be long, and whoever waits should know.
+    pub const fn retry_reason(&self) -> Option<&SessionError> {
+        match &self.phase {
+            Phase::Wait(_, _, error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due, on the monotonic clock.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::FetchKeys(_) | Phase::Send(_) => {
+                let (since, limit, _) = self.waiting;
+                Some(
+                    since
+                        .saturating_add(limit)
+                        .min(self.started.saturating_add(self.config.timeouts.total)),
+                )
+            }
+            _ => None,
+        }
+    }
+
+    /// Ends the session if its time is over. Timeouts are not tried again: the request may be running.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if self.poll_timeout().is_some_and(|due| now.monotonic >= due) {
+            let total = now.monotonic >= self.started.saturating_add(self.config.timeouts.total);
+            let what = if total { "everything" } else { self.waiting.2 };
+            self.phase = Phase::Failed(SessionError::Timeout { what });
+        }
+    }
+
+    pub(super) fn wait_for(&mut self, now: Now, limit: Duration, what: &'static str) {
+        self.waiting = (now.monotonic, limit, what);
+    }
+
+    /// What a sealed ERROR leads to (spec section 8.1).
+    pub(super) fn handle_refusal<R: TryCryptoRng + ?Sized>(
+        &mut self,
+        now: Now,
+        code: ErrorCode,
+        gateway_time: Option<UnixTime>,
+        rng: &mut R,
+    ) {
+        if let Some(time) = gateway_time {
+            self.gateway.clock = Some((time, now.monotonic));
+        }
+        let once = matches!(code, ErrorCode::Time | ErrorCode::Replay)
+            && !core::mem::replace(&mut self.resealed, true);
+        if once && !self.head_shown {
+            self.again();
+            return;
+        }
+        let retry = matches!(
+            code,
+            ErrorCode::Busy | ErrorCode::Upstream | ErrorCode::Timeout | ErrorCode::Internal
+        );
+        self.fail(
+            now,
+            SessionError::Refused {
+                code,
+                answer_begun: self.head_shown,
+            },
+            retry,
+            None,
+            rng,
+        );
+    }
+
+    /// ERR-3: a reject is a hint, so at most one fetch follows from it.
+    pub(super) fn handle_reject<R: TryCryptoRng + ?Sized>(
+        &mut self,
+        now: Now,
+        code: RejectCode,
+        rng: &mut R,
+    ) {
+        let refetch = matches!(code, RejectCode::Key | RejectCode::Undecryptable);
+        if refetch && !core::mem::replace(&mut self.refetched, true) {
+            self.gateway.key = None;
+            self.again();
+            return;
+        }
+        self.fail(
+            now,
+            SessionError::Rejected(code),
+            code == RejectCode::Busy,
+            None,
+            rng,
+        );
+    }
+
+    /// Back to the start with the same request, at once.
+    pub(super) fn again(&mut self) {
+        self.phase = match core::mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Send(exchange) => Phase::Idle(exchange.into_request()),
+            Phase::FetchKeys(request) => Phase::Idle(request),
+            other => other,
+        };
+    }
+
+    /// Ends the session with `error`, or waits for another try if that is worth it and nothing has been shown.
+    pub(super) fn fail<R: TryCryptoRng + ?Sized>(
+        &mut self,
+        now: Now,
+        error: SessionError,
+        retry: bool,
+        retry_after: Option<u32>,
+        rng: &mut R,
+    ) {
+        // What goes wrong with an answer that is thrown away is of no interest: why it is, is.
+        if self.give_up(now, rng) {
+            return;
+        }
+        let request = match core::mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Send(exchange) => exchange.into_request(),
+            Phase::FetchKeys(request)
+            | Phase::Idle(request)
+            | Phase::Judge(request, _)
+            | Phase::Wait(request, ..) => request,
+            over @ (Phase::Done | Phase::Failed(_)) => {
+                self.phase = over;
+                return;
+            }
+        };
+        self.phase = if retry && !self.head_shown && self.attempt < self.config.retry.max_retries {
+            let wait = self.config.retry.wait(self.attempt, retry_after, rng);
+            self.attempt += 1;
+            Phase::Wait(request, now.monotonic.saturating_add(wait), error)
+        } else {
+            Phase::Failed(error)
+        };
+    }
+}
