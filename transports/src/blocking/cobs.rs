@@ -238,7 +238,7 @@ impl<L: Link, B: AsRef<[u8]> + AsMut<[u8]>> Write for Cobs<L, B> {
 impl<L: Link, B: AsRef<[u8]> + AsMut<[u8]>> Link for Cobs<L, B> {
     /// [`Ready::Woken`] too where a part of a packet has arrived.
     fn wait(&mut self, wanted: Interest, timeout: Duration) -> Result<Ready, L::Error> {
-        if wanted == Interest::Write {
+        if !wanted.is_readable() {
             return self.line.wait(wanted, timeout);
         }
         self.decode();

@@ -88,10 +88,7 @@ impl Write for Connection {
 impl Link for Connection {
     fn wait(&mut self, wanted: Interest, timeout: Duration) -> io::Result<Ready> {
         match &mut self.0 {
-            Kind::Plain(socket) => {
-                let (read, write) = (wanted != Interest::Write, wanted != Interest::Read);
-                socket.wait(read, write, timeout)
-            }
+            Kind::Plain(socket) => socket.wait(wanted.is_readable(), wanted.is_writable(), timeout),
             Kind::Tls(socket) => socket.wait(wanted, timeout),
         }
     }

@@ -21,15 +21,28 @@ pub enum Interest {
     Write,
     /// Either; reading, where both can be done: a peer that stops reading may have said why.
     Both,
+    /// Neither, but a call of its [waker](Link::waker). A stream without one is not asked for it.
+    Waker,
 }
 
 impl Interest {
     pub(super) const fn new(read: bool, write: bool) -> Self {
         match (read, write) {
             (true, true) => Self::Both,
-            (_, false) => Self::Read,
+            (true, false) => Self::Read,
             (false, true) => Self::Write,
+            (false, false) => Self::Waker,
         }
+    }
+
+    /// Whether bytes to read are waited for.
+    pub const fn is_readable(self) -> bool {
+        matches!(self, Self::Read | Self::Both)
+    }
+
+    /// Whether room to write is waited for.
+    pub const fn is_writable(self) -> bool {
+        matches!(self, Self::Write | Self::Both)
     }
 }
 
@@ -64,6 +77,7 @@ pub trait Link: Read + Write {
         Ok(match wanted {
             Interest::Write | Interest::Both => Ready::Write,
             Interest::Read => Ready::Read,
+            Interest::Waker => Ready::TimedOut,
         })
     }
 

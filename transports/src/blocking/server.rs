@@ -50,15 +50,15 @@ pub fn serve<H: Handler, L: Link>(gateway: &RawGateway<H>, mut link: L) -> Resul
         }
         let (due, may_write) = (connection.deadline(), !connection.output().is_empty());
         let mut timeout = due.map_or(FOREVER, |due| due.saturating_sub(start.elapsed()));
+        let wanted = Interest::new(connection.wants_input(), may_write);
         // Nothing is waited for but the handler, and what the client may say to it.
         if due.is_none() && !may_write && !can_be_woken {
-            if !link.keeps_time() {
+            if wanted == Interest::Waker || !link.keeps_time() {
                 thread::park();
                 continue;
             }
             timeout = TURN;
         }
-        let wanted = Interest::new(connection.wants_input(), may_write);
         let done = link.wait(wanted, timeout).and_then(|ready| {
             match ready {
                 Ready::Read => match link.read(&mut buffer)? {

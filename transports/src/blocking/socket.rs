@@ -93,17 +93,18 @@ impl Socket {
             .alarm
             .as_ref()
             .map_or(self.stream.as_fd(), |alarm| alarm.as_fd());
+        // That a connection hung up is told whether it was asked or not: one of which nothing is wanted is not looked at.
+        let from = usize::from(wanted.is_empty());
+        let to = 1 + usize::from(self.alarm.is_some());
         loop {
-            let watched = [
+            let mut watched = [
                 PollFd::from_borrowed_fd(self.stream.as_fd(), wanted),
                 PollFd::from_borrowed_fd(alarm, PollFlags::IN),
             ];
-            // Without a waker there is only the first.
-            let watched = &mut { watched }[..1 + usize::from(self.alarm.is_some())];
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             // Without a limit where it is too long to be told.
             let left = left.and_then(|left| Timespec::try_from(left).ok());
-            match poll(watched, left.as_ref()) {
+            match poll(&mut watched[from..to], left.as_ref()) {
                 Ok(0) => return Ok(Ready::TimedOut),
                 Ok(_) if watched[0].revents().is_empty() => {
                     if self.is_woken() {

@@ -55,7 +55,7 @@ impl TlsSocket {
 
     /// Waits until plaintext can be read, or taken.
     pub(super) fn wait(&mut self, wanted: Interest, timeout: Duration) -> io::Result<Ready> {
-        let (read, write) = (wanted != Interest::Write, wanted != Interest::Read);
+        let (read, write) = (wanted.is_readable(), wanted.is_writable());
         let deadline = Instant::now().checked_add(timeout);
         loop {
             if read && (self.ended || self.has_plaintext()) {

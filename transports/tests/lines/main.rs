@@ -3,6 +3,7 @@
 mod adapters;
 mod answers;
 mod failures;
+mod half_closed;
 #[path = "../support/handler.rs"]
 mod handler;
 mod serial;
