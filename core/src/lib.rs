@@ -1,7 +1,8 @@
 //! # sealwire-core
 //!
 //! The sealwire/1 protocol as a pure state machine: chat requests in, sealed byte frames out; sealed frames in, answers out.
-//! No socket, thread, clock, random source or allocator is touched that the caller did not hand in.
+//! No socket, thread, clock or random source is touched that the caller did not hand in, and secrets go into memory that the caller
+//! hands in.
 //!
 //! ```text
 //!            your loop: sockets, serial lines, timers

@@ -57,7 +57,11 @@ pub(crate) fn failure(error: &(dyn StdError + 'static)) -> Option<Failure> {
         match beneath(error).find_map(<dyn StdError>::downcast_ref)? {
             // Of a client's certificate a server of TLS 1.3 says so only after hands were shaken.
             rustls::Error::AlertReceived(_) => Failure::TlsRefused,
-            _ => Failure::Tls,
+            rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
+                Failure::Tls
+            }
+            // What answers does not speak TLS, or another one.
+            _ => return None,
         },
     )
 }

@@ -19,7 +19,7 @@ const STYLES: Styles = Styles::styled()
 /// Chat with language models, sealed end to end.
 ///
 /// Prompts, answers and API keys are readable at the two ends only: in locked memory here, and in the gateway that holds the private
-/// key. Everything in between sees sealed frames of uniform size.
+/// key. Everything in between sees sealed frames, whose sizes say little.
 #[derive(Debug, Parser)]
 #[command(version, styles = STYLES, after_help = exit_codes!(), after_long_help = LONG_AFTER, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -145,8 +145,10 @@ pub(crate) struct KeysArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     sealwire chat --gateway https://gateway.example --model llama3\n  \
-    sealwire chat --gateway https://gateway.example --model gpt-4o --api-key-file key.txt - < prompt.txt\n  \
-    pass openai | sealwire chat --gateway https://gateway.example --model gpt-4o --api-key-file - \"Hello\"")]
+    sealwire chat --gateway https://gateway.example --model gpt-4o \\\n    \
+      --api-key-file key.txt - < prompt.txt\n  \
+    pass openai | sealwire chat --gateway https://gateway.example \\\n    \
+      --model gpt-4o --api-key-file - \"Hello\"")]
 pub(crate) struct ChatArgs {
     /// The gateway.
     #[arg(long, value_name = "URL")]

@@ -91,6 +91,12 @@ impl Failure {
 
     /// The failure of a request. `begun` is whether a part of its answer was shown already.
     pub(crate) fn of_request(error: &Error, begun: bool) -> Self {
+        // The program's own words are for its user; what lies beneath is for whoever looks for the cause.
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            log::info!("because: {cause}");
+            source = cause.source();
+        }
         let mut failure = match error.session() {
             Some(session) => of_session(session, error.kind()),
             None => of_answer(error),
@@ -175,7 +181,12 @@ fn of_session(error: &SessionError, kind: ErrorKind) -> Failure {
         ),
         SessionError::Connection(Link::Connect) => (
             Exit::Connection,
-            "check the URL given by --gateway, the network, and whether `sealwire serve` runs there",
+            "check the URL given by --gateway, the network, and whether `sealwire serve` runs there; it speaks no TLS itself, so \
+             https:// needs a TLS terminator before it",
+        ),
+        SessionError::Connection(Link::TlsRefused) => (
+            Exit::Connection,
+            "`sealwire chat` has no client certificate to show: go another way, or use the library, whose `tls` takes one",
         ),
         SessionError::Connection(_) => (Exit::Connection, "try again"),
         SessionError::Timeout { .. } => (Exit::Connection, "try again, or ask for less"),
@@ -267,6 +278,8 @@ mod tests {
             SessionError::Connection(Link::Connect),
             SessionError::Connection(Link::Reset),
             SessionError::Connection(Link::Tls),
+            SessionError::Connection(Link::TlsRefused),
+            SessionError::Connection(Link::Gone),
             SessionError::Timeout { what: "x" },
             SessionError::Exchange(PeerError::Truncated.into()),
             SessionError::Exchange(PeerError::Undecryptable.into()),

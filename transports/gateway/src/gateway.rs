@@ -47,7 +47,7 @@ pub(crate) async fn listen(address: SocketAddr, option: &str) -> Result<TcpListe
     TcpListener::bind(address).await.map_err(|error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => {
-                format!("another program listens there: stop it, or choose another port by {option} (port 0 lets the system choose)")
+                format!("something listens there already: stop it, or choose another port by {option} (port 0 lets the system choose)")
             }
             io::ErrorKind::PermissionDenied => {
                 format!("choose a port above 1023 by {option}, or grant CAP_NET_BIND_SERVICE")
@@ -130,7 +130,10 @@ pub(crate) async fn serve<H: Handler>(
         let _ = places.acquire_many(MAX_CONNECTIONS as u32).await;
     };
     if tokio::time::timeout(GRACE, ended).await.is_err() {
-        log::warn!("answers under way were cut off after {} s", GRACE.as_secs());
+        log::warn!(
+            "connections still open after {} s were closed, and what was under way on them was cut off",
+            GRACE.as_secs()
+        );
     }
     rotation.abort();
 }

@@ -5,10 +5,14 @@ use sealwire_core::keys::Identity;
 use sealwire_memlock::SecureMemory;
 
 use crate::cli::KeygenArgs;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::keyfile;
 
 pub(crate) fn run(args: &KeygenArgs, memory: &SecureMemory) -> Result<(), Failure> {
+    if args.out.as_os_str() == "-" {
+        let message = "a private key is not written to standard output";
+        return Err(Failure::new(Exit::Usage, message).advise("name a file by --out"));
+    }
     let identity = Identity::generate(memory, &mut SysRng)?;
     keyfile::write(&args.out, &identity, memory)?;
     // The pin alone goes to standard output, for scripts.

@@ -77,7 +77,7 @@ fn reply_to(prompt: &SecureString) -> String {
     };
     format!(
         "I am a few lines of code inside this demo, not a language model, so I can only tell you what I see: \
-         {count}, the longest of them \"{longest}\". I read them in the gateway's locked memory, and you read this in yours. \
+         {count}, the longest of them \"{longest}\". I read them in the gateway's secure memory, and you read this in yours. \
          Each of these tokens travels in a frame of its own, all of one size, and nobody in between can tell one from another."
     )
 }

@@ -218,7 +218,10 @@ fn a_port_in_use() {
         "--listen",
         &address,
     ]);
-    ended.expect(4, &[&address, "another program listens there", "--listen"]);
+    ended.expect(
+        4,
+        &[&address, "something listens there already", "--listen"],
+    );
 }
 
 #[test]
@@ -278,4 +281,15 @@ fn an_api_key_that_is_none() {
     let mut args = chat("http://127.0.0.1:9", &pin);
     args.extend(["--api-key-file", "/nonexistent/key", "hello"]);
     run(args).expect(1, &["/nonexistent/key cannot be read"]);
+}
+
+/// `serve` has no TLS: whoever asks for it there is not told of a bad certificate.
+#[test]
+fn https_where_there_is_none() {
+    let upstream = answering(&["never"]);
+    let serve = Serve::start(&upstream.url);
+    let url = serve.url.replace("http://", "https://");
+    let mut args = chat(&url, &serve.pin);
+    args.push("x");
+    run(args).expect(4, &["no connection to the gateway", "TLS terminator"]);
 }

@@ -33,6 +33,7 @@ fn an_identity_is_made_kept_and_served() {
     made.expect(0, &["keep it secret"]);
     let pem = std::fs::read_to_string(&key).expect("made");
     assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\n"));
+    run(["keygen", "--out", "-"]).expect(2, &["standard output", "--out"]);
     let again = run(["keygen", "--out", text(&key)]);
     again.expect(1, &["exists already", "--out"]);
     assert_eq!(
