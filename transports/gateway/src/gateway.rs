@@ -71,7 +71,11 @@ pub(crate) async fn serve<H: Handler>(
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT);
-    server.http2().timer(TokioTimer::new());
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HEADER_TIMEOUT)
+        .keep_alive_timeout(HEADER_TIMEOUT);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = GracefulShutdown::new();
     // Dropping the sender ends the raw streams.
@@ -114,11 +118,19 @@ pub(crate) async fn serve<H: Handler>(
             });
             continue;
         }
-        let connection = server.serve_connection(TokioIo::new(stream), gateway.clone());
-        let connection = connections.watch(connection.into_owned());
+        let (server, gateway, mut stopped) = (server.clone(), gateway.clone(), stopped.clone());
+        let watcher = connections.watcher();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                log::debug!("a connection broke: {error}");
+            // Which version of HTTP it is has no time limit of its own: whoever says nothing must not keep a place.
+            let spoke = tokio::select! {
+                spoke = tokio::time::timeout(HEADER_TIMEOUT, stream.readable()) => matches!(spoke, Ok(Ok(()))),
+                _ = stopped.changed() => false,
+            };
+            if spoke {
+                let connection = server.serve_connection(TokioIo::new(stream), gateway);
+                if let Err(error) = watcher.watch(connection.into_owned()).await {
+                    log::debug!("a connection broke: {error}");
+                }
             }
             drop(place);
         });

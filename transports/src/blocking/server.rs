@@ -43,6 +43,12 @@ pub fn serve<H: Handler, L: Link>(gateway: &RawGateway<H>, mut link: L) -> Resul
     loop {
         if connection.poll(&mut cx, start.elapsed()) == Doing::Close {
             if connection.has_ended() || !link.forget() {
+                // Under TLS what was written last leaves only now.
+                let until = start.elapsed() + CLOSING;
+                while let Ok(Ready::Woken) =
+                    link.wait(Interest::Write, until.saturating_sub(start.elapsed()))
+                {
+                }
                 return Ok(());
             }
             connection = RawConnection::new(gateway, start.elapsed());
@@ -87,6 +93,8 @@ pub fn serve<H: Handler, L: Link>(gateway: &RawGateway<H>, mut link: L) -> Resul
 
 /// How long a handler's next piece may wait for a stream that cannot be woken.
 const TURN: Duration = Duration::from_millis(20);
+/// How long the last bytes may take to leave.
+const CLOSING: Duration = Duration::from_secs(2);
 /// Longer than anything is waited for.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 

@@ -115,8 +115,11 @@ impl<C: Connector> Io for Request<C> {
         if !output.is_empty() {
             if let Poll::Ready(written) = connection.as_mut().poll_write(cx, output) {
                 self.is_to_flush = true;
-                let deaf = |error: io::Error| Moved::Deaf(error.into());
-                return Poll::Ready(written.map_or_else(deaf, Moved::Wrote));
+                return Poll::Ready(match written {
+                    Ok(0) => Moved::Deaf(io::Error::from(io::ErrorKind::WriteZero).into()),
+                    Ok(count) => Moved::Wrote(count),
+                    Err(error) => Moved::Deaf(error.into()),
+                });
             }
         } else if self.is_to_flush
             && let Poll::Ready(flushed) = connection.as_mut().poll_flush(cx)

@@ -11,6 +11,9 @@ use futures_io::{AsyncRead, AsyncWrite};
 use crate::line::BUFFER;
 use crate::server::{Doing, Handler, RawConnection, RawGateway};
 
+/// How long closing a stream may take.
+const CLOSING: Duration = Duration::from_secs(2);
+
 /// Serves one raw stream: key sets and exchanges, one after another, until the client closes it or breaks the protocol.
 ///
 /// `sleep` is the runtime's timer, for the deadlines in [`GatewayConfig`](crate::server::GatewayConfig). TLS, if there is any, is
@@ -90,7 +93,10 @@ where
             if !connection.output().is_empty() {
                 let written = stream.as_mut().poll_write(cx, connection.output());
                 if let Poll::Ready(written) = written {
-                    connection.wrote(written?, start.elapsed());
+                    match written? {
+                        0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                        count => connection.wrote(count, start.elapsed()),
+                    }
                     is_to_flush = true;
                     continue;
                 }
@@ -113,7 +119,12 @@ where
         }
     })
     .await?;
-    // The answer has left already, or there is none; how this ends is of no interest.
-    let _ = poll_fn(|cx| stream.as_mut().poll_close(cx)).await;
+    // The answer has left already, or there is none; how this ends is of no interest, and nobody waits long for it.
+    let mut patience = pin!(sleep(CLOSING));
+    poll_fn(|cx| match stream.as_mut().poll_close(cx) {
+        Poll::Ready(_) => Poll::Ready(()),
+        Poll::Pending => patience.as_mut().poll(cx),
+    })
+    .await;
     Ok(())
 }

@@ -91,7 +91,12 @@ impl<'a, H, B: Body> Arrival<'a, H, B> {
     /// listens any more; the request still has to end.
     async fn give_out(&mut self, mut pieces: Sender<Option<SecureBytes>>) -> Option<ServerEvent> {
         loop {
-            let _ = std::future::poll_fn(|cx| pieces.poll_ready(cx)).await;
+            let taken = std::future::poll_fn(|cx| pieces.poll_ready(cx));
+            if let Either::Right(_) = select(taken, &mut self.deadline).await {
+                // Whoever takes the pieces takes too long, or never will.
+                self.end(ServerExchange::handle_deadline);
+                return self.next().await;
+            }
             let piece = match self.next().await {
                 Some(ServerEvent::Data) => self.exchange.take_data(),
                 Some(ServerEvent::Request) => {

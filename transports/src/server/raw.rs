@@ -243,14 +243,17 @@ impl<H: Handler> RawConnection<H> {
         if self.deadline().is_none_or(|due| now < due) {
             return;
         }
-        // Of a request whose OPEN is not there nobody could read the answer.
-        let may_answer = matches!(&self.stage, Stage::Receiving(exchange) if exchange.state() != ServerState::AwaitOpen);
-        if may_answer && self.output().is_empty() {
-            // What has arrived of the request is refused, in case its client still listens (ORDER-9).
-            self.has_ended = true;
-        } else {
-            self.stage = Stage::Closed;
-            self.written = self.output.len();
+        let is_quiet = self.output().is_empty();
+        match &mut self.stage {
+            // ORDER-4: what has arrived of the request is refused, in case its client still listens.
+            Stage::Receiving(exchange) if self.has_begun && is_quiet => {
+                exchange.handle_deadline(unix_now());
+                self.since = now;
+            }
+            _ => {
+                self.stage = Stage::Closed;
+                self.written = self.output.len();
+            }
         }
     }
 

@@ -248,3 +248,21 @@ async fn a_router_that_panics_is_no_answer() {
     };
     assert_eq!(error.session(), Some(&expected), "{}", printed(&error));
 }
+
+/// ORDER-4: an answer that is made of the request waits for a reader that waits for the answer. The deadline ends it.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_its_request_ends_by_the_deadline() {
+    let router = Router::new().fallback(any(async |request: AxumRequest| {
+        Response::new(request.into_body())
+    }));
+    let client = streaming(router, |body| body.boxed_unsync()).await;
+    let error = post(client).await.expect_err("nobody reads");
+    let refused = matches!(
+        error.session(),
+        Some(SessionError::Refused {
+            code: ErrorCode::Timeout,
+            ..
+        })
+    );
+    assert!(refused, "{error}");
+}
