@@ -255,7 +255,7 @@ async fn an_answer_that_is_its_request_ends_by_the_deadline() {
     let router = Router::new().fallback(any(async |request: AxumRequest| {
         Response::new(request.into_body())
     }));
-    let client = streaming(router, |body| body.boxed_unsync()).await;
+    let client = streaming(router, SealedUpload::boxed_unsync).await;
     let error = post(client).await.expect_err("nobody reads");
     let refused = matches!(
         error.session(),
