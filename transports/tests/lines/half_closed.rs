@@ -13,14 +13,18 @@ use std::time::{Duration, Instant};
 
 use embedded_io::{ErrorType, Read, Write};
 use getrandom::SysRng;
-use sealwire::blocking::{Connection, Interest, Link, Ready, SecureChatCompletion, serve};
+use sealwire::blocking::{
+    Connection, Interest, Link, NoDeadline, Ready, SecureChatCompletion, serve,
+};
 use sealwire::core::Suite;
 use sealwire::core::keys::{Identity, KeyRing, RecordLimits};
 use sealwire::server::{GatewayConfig, RawGateway};
 use tokio::sync::oneshot;
+use tokio_rustls::rustls::{ClientConnection, StreamOwned};
 
-use crate::handler::TestHandler;
+use crate::handler::{TestHandler, at_once};
 use crate::serial::SinceStart;
+use crate::server::CERTIFICATE;
 use crate::support::{CHAT, MEMORY, PATIENCE, chat, json, text};
 
 /// A connection that counts how often it was read from at its end.
@@ -133,4 +137,75 @@ fn where_the_stream_can_be_woken() {
 #[test]
 fn where_it_only_keeps_time() {
     answered_by_a_gateway_that_does_not_spin(false);
+}
+
+/// A client's TLS that says after its third question that nothing more will come: the first was for the keys, and the answer to the
+/// second tells a client without a calendar what the time is.
+struct Closing {
+    stream: StreamOwned<ClientConnection, TcpStream>,
+    has_written: bool,
+    questions: u32,
+}
+
+impl ErrorType for Closing {
+    type Error = io::Error;
+}
+
+impl Read for Closing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if std::mem::take(&mut self.has_written) {
+            self.questions += 1;
+            if self.questions == 3 {
+                self.stream.conn.send_close_notify();
+                io::Write::flush(&mut self.stream)?;
+            }
+        }
+        io::Read::read(&mut self.stream, buffer)
+    }
+}
+
+impl Write for Closing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.has_written = true;
+        io::Write::write(&mut self.stream, bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::Write::flush(&mut self.stream)
+    }
+}
+
+/// Under TLS what was written last is still with TLS when the connection is closed.
+#[test]
+fn all_of_the_answer_leaves_under_tls() {
+    let identity = Identity::generate(&MEMORY, &mut SysRng).expect("random");
+    let pin = identity.pin();
+    let keys = KeyRing::new(identity, Suite::ALL, RecordLimits::default(), MEMORY);
+    let handler = at_once(|_| Ok(json(200, CHAT)));
+    let gateway = RawGateway::new(GatewayConfig::new(MEMORY), keys, handler).expect("keys");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let served = thread::spawn(move || {
+        let (stream, _) = listener.accept()?;
+        serve(
+            &gateway,
+            Connection::accept_tls(stream, CERTIFICATE.server(&[]), PATIENCE)?,
+        )
+    });
+    let name = "localhost".try_into().expect("a name");
+    let tls = ClientConnection::new(Arc::new(CERTIFICATE.client()), name).expect("configured");
+    let stream = TcpStream::connect(address).expect("it listens");
+    let link = NoDeadline(Closing {
+        stream: StreamOwned::new(tls, stream),
+        has_written: false,
+        questions: 0,
+    });
+    let client = SecureChatCompletion::over(link, SinceStart(Instant::now()), SysRng)
+        .pin(pin)
+        .max_retries(0)
+        .build()
+        .expect("configured");
+    let answer = client.create(&chat()).expect("answered");
+    assert_eq!(text(&answer), "sealed answer");
+    served.join().expect("no panic").expect("served to its end");
 }

@@ -62,7 +62,7 @@ pub(crate) fn on_each_wire(test: fn(Wire)) {
 }
 
 /// The certificate of every gateway.
-static CERTIFICATE: LazyLock<Certificate> = LazyLock::new(Certificate::new);
+pub(crate) static CERTIFICATE: LazyLock<Certificate> = LazyLock::new(Certificate::new);
 
 /// A gateway that listens for one wire.
 pub(crate) struct Server {
