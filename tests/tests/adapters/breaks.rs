@@ -122,7 +122,12 @@ pub(crate) fn request_cut_everywhere(on: Combination) {
             assert!(is_lost(on, &error), "cut at {cut} of {len}: {error}");
         }
         let ran = ran.lock().expect("no panic").len();
-        assert!(ran == 2 || cut + TAIL > len, "ran, cut at {cut} of {len}");
+        // Under TLS a pool may have shaken hands before, so that fewer bytes are a whole request.
+        let is_plain = on.wire == Wire::H1;
+        assert!(
+            ran == 2 || !is_plain || cut + TAIL > len,
+            "ran, cut at {cut} of {len}"
+        );
     }
     line.up().disarm();
     client.create(&chat()).expect("answered");
