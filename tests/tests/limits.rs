@@ -23,7 +23,7 @@ use sealwire::memlock::{
     MemoryError, Policy, Protection, ProtectionLevel, SecureBytes, SecureMemory,
     memory_protection_info,
 };
-use sealwire::server::{GatewayConfig, Reply, ReplyBody};
+use sealwire::server::GatewayConfig;
 use sealwire::{ClientBuilder, ErrorKind, Settings};
 use sealwire_scanner::{isolated, limit_locks};
 use sealwire_tests::marker::Marker;
@@ -44,9 +44,7 @@ fn gateway(memory: SecureMemory) -> (SocketAddr, Pin) {
         memory.clone(),
     );
     let handler = |_: ReceivedRequest| async {
-        let (status, body) = answers::body(Path::Plain, Marker::answer(0));
-        let body = ReplyBody::Whole(body);
-        Ok::<_, ErrorCode>(Reply::new(status, "application/json", body))
+        Ok::<_, ErrorCode>(answers::whole(Path::Plain, Marker::answer(0)))
     };
     let gateway = Gateway::new(GatewayConfig::new(memory), ring, handler).expect("memory");
     (serve(gateway), pin)

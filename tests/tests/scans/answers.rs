@@ -1,6 +1,9 @@
 //! What gateways answer, written into secure memory.
 
+use futures_util::Stream;
+use sealwire::core::ErrorCode;
 use sealwire::memlock::{Policy, SecureBytes, SecureMemory};
+use sealwire::server::{Reply, ReplyBody};
 use sealwire_tests::marker::{Form, Marker};
 
 use super::path::Path;
@@ -8,7 +11,20 @@ use super::path::Path;
 const MEMORY: SecureMemory = SecureMemory::new(Policy::BestEffort);
 
 /// A whole answer.
-pub(crate) fn body(path: Path, answer: Marker) -> (u16, SecureBytes) {
+pub(crate) fn whole(path: Path, answer: Marker) -> Reply {
+    let (status, body) = body(path, answer);
+    Reply::new(status, "application/json", ReplyBody::Whole(body))
+}
+
+/// An answer that is streamed: these events.
+pub(crate) fn streamed(
+    events: impl Stream<Item = Result<SecureBytes, ErrorCode>> + Send + 'static,
+) -> Reply {
+    let events = ReplyBody::Stream(Box::pin(events));
+    Reply::new(200, "text/event-stream", events)
+}
+
+fn body(path: Path, answer: Marker) -> (u16, SecureBytes) {
     let mut body = MEMORY.with_capacity(512).expect("memory");
     let (status, before, after): (_, &[u8], &[u8]) = match path {
         Path::Unauthorized => (

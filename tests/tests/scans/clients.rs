@@ -22,7 +22,7 @@ use sealwire::core::keys::Pin;
 use sealwire::hyper::Gateway;
 use sealwire::memlock::{Policy, SecureMemory, SecureString};
 use sealwire::server::{Handler, RawGateway};
-use sealwire::{Chunk, Completion, Error};
+use sealwire::{Chunk, ClientBuilder, Completion, Error};
 use sealwire_scanner::{pause, say};
 use sealwire_tests::marker::{Form, Marker};
 use tokio::net::TcpListener;
@@ -82,6 +82,22 @@ pub(crate) trait Client: Sized {
     fn dropped(&self, request: &ChatRequest<'_>, until: impl FnOnce() + Send + 'static);
 }
 
+/// What every client of a scan is told.
+fn told<T>(
+    builder: ClientBuilder<T>,
+    target: &Target,
+    api_key: &str,
+    memory: SecureMemory,
+) -> ClientBuilder<T> {
+    builder
+        .memory(memory)
+        .allow_http(true)
+        .api_key(api_key)
+        .pin(target.pin)
+        .suite(target.suite)
+        .max_retries(0)
+}
+
 /// A client whose calls are futures.
 macro_rules! async_client {
     ($name:ident, $client:ty, $block_on:path) => {
@@ -89,14 +105,8 @@ macro_rules! async_client {
 
         impl Client for $name {
             fn new(target: &Target, api_key: &str, memory: SecureMemory) -> Self {
-                let client = <$client>::builder(&target.url)
-                    .memory(memory)
-                    .allow_http(true)
-                    .api_key(api_key)
-                    .pin(target.pin)
-                    .suite(target.suite)
-                    .max_retries(0)
-                    .build();
+                let builder = <$client>::builder(&target.url);
+                let client = told(builder, target, api_key, memory).build();
                 Self(client.expect("configured"))
             }
 
@@ -146,14 +156,8 @@ pub(crate) struct Blocking(sealwire::blocking::SecureChatCompletion);
 
 impl Client for Blocking {
     fn new(target: &Target, api_key: &str, memory: SecureMemory) -> Self {
-        let client = sealwire::blocking::SecureChatCompletion::builder(&target.url)
-            .memory(memory)
-            .allow_http(true)
-            .api_key(api_key)
-            .pin(target.pin)
-            .suite(target.suite)
-            .max_retries(0)
-            .build();
+        let builder = sealwire::blocking::SecureChatCompletion::builder(&target.url);
+        let client = told(builder, target, api_key, memory).build();
         Self(client.expect("configured"))
     }
 

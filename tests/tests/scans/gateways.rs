@@ -13,13 +13,13 @@ use sealwire::core::keys::{Identity, KeyRing, RecordLimits};
 use sealwire::core::{ErrorCode, Suite, UnixTime};
 use sealwire::hyper::Gateway;
 use sealwire::memlock::{Policy, SecureMemory, scrub_stack};
-use sealwire::server::{GatewayConfig, Handler, PieceStream, RawGateway, Reply, ReplyBody};
+use sealwire::server::{GatewayConfig, Handler, RawGateway, Reply};
 use sealwire_scanner::{pause, say};
 use sealwire_tests::marker::Marker;
 use sealwire_tests::rand_core::{TryCryptoRng, TryRng};
 use sealwire_tests::random::SeededRng;
 
-use super::answers::{body, event};
+use super::answers::{event, streamed, whole};
 use super::clients::{Wire, say_everything, serve, serve_blocking, serve_raw};
 use super::path::Path;
 
@@ -112,12 +112,7 @@ impl Handler for Hosted {
         }
         drop(request);
         if !path.is_streamed() {
-            let (status, body) = body(path, Marker::answer(number));
-            return Ok(Reply::new(
-                status,
-                "application/json",
-                ReplyBody::Whole(body),
-            ));
+            return Ok(whole(path, Marker::answer(number)));
         }
         let pieces = unfold(0, move |part| async move {
             match (part, path) {
@@ -127,11 +122,6 @@ impl Handler for Hosted {
             }
             (part <= Marker::PARTS).then(|| (Ok(event(Marker::answer(number), part)), part + 1))
         });
-        let pieces: PieceStream = Box::pin(pieces);
-        Ok(Reply::new(
-            200,
-            "text/event-stream",
-            ReplyBody::Stream(pieces),
-        ))
+        Ok(streamed(pieces))
     }
 }

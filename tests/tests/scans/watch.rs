@@ -13,7 +13,7 @@ use sealwire::core::keys::{Identity, KeyRing, Pin, RecordLimits};
 use sealwire::core::{ErrorCode, Suite, UnixTime};
 use sealwire::hyper::Gateway;
 use sealwire::memlock::{Policy, SecureMemory};
-use sealwire::server::{GatewayConfig, Handler, PieceStream, RawGateway, Reply, ReplyBody};
+use sealwire::server::{GatewayConfig, Handler, RawGateway, Reply};
 use sealwire_scanner::{Paused, Scanner, Wanted, child};
 use sealwire_tests::draws::Draws;
 use sealwire_tests::marker::{Form, Marker};
@@ -23,7 +23,7 @@ use sealwire_tests::spy::{self, ANSWER, API_KEY, PRIVATE_KEY, PROMPT, Spy, texts
 use sealwire_tests::table::{Row, Table, settle};
 use tokio::sync::oneshot;
 
-use super::answers::{body, event};
+use super::answers::{event, streamed, whole};
 use super::clients::{AsyncStd, Client, Hyper, Target, Wire, serve, serve_raw, short};
 use super::gateways;
 use super::path::Path;
@@ -84,12 +84,7 @@ impl Handler for Answering {
         let gate = self.gate.clone();
         let path = self.path;
         if !path.is_streamed() {
-            let (status, body) = body(path, Marker::answer(number));
-            return Ok(Reply::new(
-                status,
-                "application/json",
-                ReplyBody::Whole(body),
-            ));
+            return Ok(whole(path, Marker::answer(number)));
         }
         let pieces = unfold(0, move |part| {
             let gate = gate.clone();
@@ -100,12 +95,7 @@ impl Handler for Answering {
                 (part <= Marker::PARTS).then(|| (Ok(event(Marker::answer(number), part)), part + 1))
             }
         });
-        let pieces: PieceStream = Box::pin(pieces);
-        Ok(Reply::new(
-            200,
-            "text/event-stream",
-            ReplyBody::Stream(pieces),
-        ))
+        Ok(streamed(pieces))
     }
 }
 

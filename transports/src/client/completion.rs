@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 
+use sealwire_core::Now;
 use sealwire_core::chat::ChatRequest;
 use sealwire_core::exchange::Request;
 use sealwire_core::keys::{KeySet, Pin};
@@ -43,12 +44,18 @@ impl<T: Transport> SecureChatCompletion<T> {
         self.transport.client().gateway().pin()
     }
 
+    /// The client, and the time at which a request of it begins.
+    fn begin(&self) -> (&Client, Now) {
+        let client = self.transport.client();
+        (client, client.clock.now())
+    }
+
     /// Sends a chat and waits for the whole answer.
     ///
     /// # Errors
     /// Why there is none.
     pub async fn create(&self, request: &ChatRequest<'_>) -> Result<Completion, Error> {
-        let (client, now) = (self.transport.client(), self.transport.client().clock.now());
+        let (client, now) = self.begin();
         client
             .create(now, request, |task| self.transport.drive(task))
             .await
@@ -59,7 +66,7 @@ impl<T: Transport> SecureChatCompletion<T> {
     /// # Errors
     /// Why it does not.
     pub async fn stream(&self, request: &ChatRequest<'_>) -> Result<ChatStream, Error> {
-        let (client, now) = (self.transport.client(), self.transport.client().clock.now());
+        let (client, now) = self.begin();
         let chat = client.stream(now, request, |task| self.transport.drive(task));
         chat.await
     }
@@ -74,7 +81,7 @@ impl<T: Transport> SecureChatCompletion<T> {
         path: &str,
         body: SecureBytes,
     ) -> Result<Answer, Error> {
-        let (client, now) = (self.transport.client(), self.transport.client().clock.now());
+        let (client, now) = self.begin();
         let drive = |task| self.transport.drive(task);
         client.request(now, method, path, body, drive).await
     }
@@ -103,7 +110,7 @@ impl<T: Transport> SecureChatCompletion<T> {
     /// # Errors
     /// Why there are none.
     pub async fn fetch_keys(&self) -> Result<KeySet, Error> {
-        let (client, now) = (self.transport.client(), self.transport.client().clock.now());
+        let (client, now) = self.begin();
         client
             .fetch_keys(now, |task| self.transport.drive(task))
             .await
