@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::link::{Interest, Link, Ready, is_passing};
 use crate::line::BUFFER;
-use crate::server::{Doing, Handler, RawConnection, RawGateway};
+use crate::server::{CLOSING, Doing, Handler, RawConnection, RawGateway};
 
 /// Serves one raw stream on this thread: key sets and exchanges, one after another, until the client closes it or breaks the
 /// protocol.
@@ -93,8 +93,6 @@ pub fn serve<H: Handler, L: Link>(gateway: &RawGateway<H>, mut link: L) -> Resul
 
 /// How long a handler's next piece may wait for a stream that cannot be woken.
 const TURN: Duration = Duration::from_millis(20);
-/// How long the last bytes may take to leave.
-const CLOSING: Duration = Duration::from_secs(2);
 /// Longer than anything is waited for.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 

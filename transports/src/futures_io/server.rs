@@ -9,10 +9,7 @@ use std::time::{Duration, Instant};
 use futures_io::{AsyncRead, AsyncWrite};
 
 use crate::line::BUFFER;
-use crate::server::{Doing, Handler, RawConnection, RawGateway};
-
-/// How long closing a stream may take.
-const CLOSING: Duration = Duration::from_secs(2);
+use crate::server::{CLOSING, Doing, Handler, RawConnection, RawGateway};
 
 /// Serves one raw stream: key sets and exchanges, one after another, until the client closes it or breaks the protocol.
 ///

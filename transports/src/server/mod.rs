@@ -22,7 +22,7 @@ use sealwire_memlock::{SecureBytes, SecureMemory};
 #[cfg(feature = "_lines")]
 pub use raw::RawGateway;
 #[cfg(feature = "_lines")]
-pub(crate) use raw::{Doing, RawConnection};
+pub(crate) use raw::{CLOSING, Doing, RawConnection};
 #[cfg(feature = "hyper")]
 pub(crate) use sealed::Sealed;
 #[cfg(feature = "hyper")]

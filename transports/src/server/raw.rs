@@ -119,7 +119,9 @@ enum Stage {
 }
 
 /// How long, and for how many bytes, a connection that is to be closed is read from.
-const PARTING: (Duration, usize) = (Duration::from_secs(2), 1 << 20);
+const PARTING: (Duration, usize) = (CLOSING, 1 << 20);
+/// How long closing a connection may take: what has been written leaves, and nobody waits longer for it.
+pub(crate) const CLOSING: Duration = Duration::from_secs(2);
 /// No more than this arrives before some of it is taken.
 const MAX_INPUT: usize = 64 * 1024;
 
