@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use sealwire::futures_io::serve_until;
 use sealwire::hyper::Gateway;
-use sealwire::server::{GatewayConfig, Handler};
+use sealwire::server::{GatewayConfig, Handler, RawGateway};
 use sealwire_core::keys::{Identity, KeyRing, RecordLimits};
 use sealwire_core::{Suite, UnixTime};
 use sealwire_memlock::SecureMemory;
@@ -106,31 +106,12 @@ pub(crate) async fn serve<H: Handler>(
         };
         // Tokens are small: none of them waits for the next.
         let _ = stream.set_nodelay(true);
-        if is_raw {
-            let (gateway, mut stopped) = (gateway.raw(), stopped.clone());
-            tokio::spawn(async move {
-                let stop = async move { drop(stopped.changed().await) };
-                let served = serve_until(&gateway, stream.compat(), tokio::time::sleep, stop);
-                if let Err(error) = served.await {
-                    log::debug!("a connection broke: {error}");
-                }
-                drop(place);
-            });
-            continue;
-        }
-        let (server, gateway, mut stopped) = (server.clone(), gateway.clone(), stopped.clone());
-        let watcher = connections.watcher();
+        let (gateway, stopped) = (gateway.clone(), stopped.clone());
+        let (server, watcher) = (server.clone(), connections.watcher());
         tokio::spawn(async move {
-            // Which version of HTTP it is has no time limit of its own: whoever says nothing must not keep a place.
-            let spoke = tokio::select! {
-                spoke = tokio::time::timeout(HEADER_TIMEOUT, stream.readable()) => matches!(spoke, Ok(Ok(()))),
-                _ = stopped.changed() => false,
-            };
-            if spoke {
-                let connection = server.serve_connection(TokioIo::new(stream), gateway);
-                if let Err(error) = watcher.watch(connection.into_owned()).await {
-                    log::debug!("a connection broke: {error}");
-                }
+            match is_raw {
+                true => serve_raw(stream, &gateway.raw(), stopped).await,
+                false => serve_http(stream, gateway, &server, watcher, stopped).await,
             }
             drop(place);
         });
@@ -148,6 +129,39 @@ pub(crate) async fn serve<H: Handler>(
         );
     }
     rotation.abort();
+}
+
+async fn serve_raw<H: Handler>(
+    stream: TcpStream,
+    gateway: &RawGateway<H>,
+    mut stopped: watch::Receiver<()>,
+) {
+    let stop = async move { drop(stopped.changed().await) };
+    let served = serve_until(gateway, stream.compat(), tokio::time::sleep, stop);
+    if let Err(error) = served.await {
+        log::debug!("a connection broke: {error}");
+    }
+}
+
+async fn serve_http<H: Handler>(
+    stream: TcpStream,
+    gateway: Gateway<H>,
+    server: &Builder<TokioExecutor>,
+    watcher: Watcher,
+    mut stopped: watch::Receiver<()>,
+) {
+    // Which version of HTTP it is has no time limit of its own: whoever says nothing must not keep a place.
+    let spoke = tokio::select! {
+        spoke = tokio::time::timeout(HEADER_TIMEOUT, stream.readable()) => matches!(spoke, Ok(Ok(()))),
+        _ = stopped.changed() => false,
+    };
+    if !spoke {
+        return;
+    }
+    let connection = server.serve_connection(TokioIo::new(stream), gateway);
+    if let Err(error) = watcher.watch(connection.into_owned()).await {
+        log::debug!("a connection broke: {error}");
+    }
 }
 
 async fn accept_raw(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
