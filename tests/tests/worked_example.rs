@@ -220,6 +220,10 @@ fn both_ends_take_it() {
     #[derive(Debug)]
     struct Epoch;
     impl Keys for Epoch {
+        fn offers(&self, suite: sealwire_core::Suite) -> bool {
+            suite == sealwire_core::Suite::P256
+        }
+
         fn agree(
             &self,
             header: &OpenHeader,
