@@ -46,15 +46,15 @@ fn answers_out_of_turn_lose_nothing() {
     let mut world = World::new(1);
     let set = world.keys.key_set();
     let mut session = session(&world, Trust::Ask);
-    session.judge(now(0), true);
+    session.judge(true);
     session.handle_key_set(now(0), set.clone());
     assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
-    session.judge(now(0), true);
+    session.judge(true);
     session.handle_key_set(now(0), set.clone());
     assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Judge));
     session.handle_key_set(now(0), set);
     assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Judge));
-    session.judge(now(0), true);
+    session.judge(true);
     assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Send));
 }
 
@@ -351,7 +351,7 @@ fn trust_is_not_inherited() {
         assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
         session.handle_key_set(now(0), world.keys.key_set());
         if session.step(now(0), &mut world.rng) == Ok(Step::Judge) {
-            session.judge(now(0), true);
+            session.judge(true);
         }
         assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Send));
         session.gateway().clone()
@@ -396,18 +396,18 @@ fn evidence_is_judged_for_each_record() {
     // Stands for a quote: it commits to the record's hash, and nothing else does.
     world.keys.attest(|_, hash| Some(hash.to_vec()));
     let verify = |session: &ClientSession| {
-        let signed = session.candidate(now(0)).expect("to be judged");
+        let signed = session.candidate().expect("to be judged");
         signed.evidence.as_deref() == Some(&signed.hash()[..])
     };
     let mut session = session(&world, Trust::AskEachKey);
-    assert_eq!(session.candidate(now(0)), None);
+    assert_eq!(session.candidate(), None);
     assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
     // By JSON, as over HTTP.
     let json = world.keys.key_set().to_json();
     session.handle_key_set(now(0), KeySet::from_json(json.as_bytes()).expect("its own"));
     assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Judge));
     assert!(verify(&session));
-    session.judge(now(0), true);
+    session.judge(true);
     assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Send));
 
     // The gateway rotates; the client hears REJECT(key), fetches, and judges the new record, whose identity it knows.
@@ -430,10 +430,10 @@ fn evidence_is_judged_for_each_record() {
         assert_eq!(next.step(at, &mut world.rng), Ok(Step::FetchKeys));
         next.handle_key_set(at, world.keys.key_set());
         assert_eq!(next.step(at, &mut world.rng), Ok(Step::Judge));
-        let signed = next.candidate(at).expect("to be judged");
+        let signed = next.candidate().expect("to be judged");
         let good = signed.evidence.as_deref() == Some(&signed.hash()[..]);
         assert_eq!(good, attested);
-        next.judge(at, good);
+        next.judge(good);
         match next.step(at, &mut world.rng) {
             Ok(Step::Send) => assert!(attested),
             Err(SessionError::Untrusted { .. }) => assert!(!attested),

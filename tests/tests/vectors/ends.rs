@@ -54,6 +54,10 @@ impl OneKey {
 }
 
 impl Keys for OneKey {
+    fn offers(&self, suite: Suite) -> bool {
+        suite == self.suite
+    }
+
     fn agree(
         &self,
         header: &OpenHeader,
@@ -61,9 +65,6 @@ impl Keys for OneKey {
         now: UnixTime,
         secrets: &mut [u8; KEY_BLOCK_LEN],
     ) -> Result<(), RejectCode> {
-        if header.suite() != self.suite {
-            return Err(RejectCode::Suite);
-        }
         let end = self.not_after.saturating_add(sealwire_core::keys::SKEW);
         if header.key_id() != self.id || now >= end {
             return Err(RejectCode::Key);
