@@ -283,7 +283,9 @@ fn every_cut_of_a_request_is_refused() {
     let mut count = 0;
     for &suite in Suite::ALL {
         record_in(suite, SEED, Padding::None).on_each_carrier(|recording| {
-            for cut in 0..recording.request.len() {
+            // A stream may end between exchanges.
+            let least = usize::from(recording.carrier == Carrier::Stream);
+            for cut in least..recording.request.len() {
                 let wire = recording.request[..cut].to_vec();
                 assert!(!is_accepted(recording, &wire), "cut at {cut}");
                 count += 1;
