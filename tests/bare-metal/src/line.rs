@@ -23,7 +23,7 @@ const ENABLE_BOTH: u32 = 3;
 pub enum LineError {
     /// None in time.
     Timeout,
-    /// A packet that holds none (RAW-1).
+    /// A packet that holds none (RAW-1): an exchange that is under way ends with it (RAW-4).
     Packet(PeerError),
 }
 
@@ -34,10 +34,11 @@ pub struct Line {
 }
 
 impl Line {
-    /// Switches the UART on.
+    /// Switches the UART on, and ends whatever stood on the line before: with a zero byte, as a sender that has just started.
     pub fn open() -> Self {
         write(BAUD_DIVISOR, 16);
         write(CONTROL, ENABLE_BOTH);
+        put(0);
         Self {
             encoder: Encoder::new(),
             decoder: Decoder::new([0; BUFFER]),
@@ -57,22 +58,21 @@ impl Line {
         }
     }
 
-    /// Waits until `deadline` for a frame, and copies it to the start of `buffer`, to be opened there.
+    /// Waits until `deadline` for a frame, copies it to the start of `buffer`, to be opened there, and returns its size.
     ///
     /// # Errors
     /// [`LineError`]; the next call begins with the next packet.
-    pub fn receive<'a>(
+    pub fn receive(
         &mut self,
-        buffer: &'a mut [u8; BUFFER],
+        buffer: &mut [u8; BUFFER],
         deadline: Duration,
-    ) -> Result<&'a mut [u8], LineError> {
+    ) -> Result<usize, LineError> {
         loop {
             self.decoder.handle_input(&[byte(deadline)?]);
             if let Some(frame) = self.decoder.poll_frame() {
                 let frame = frame.map_err(LineError::Packet)?;
-                let place = &mut buffer[..frame.len()];
-                place.copy_from_slice(frame);
-                return Ok(place);
+                buffer[..frame.len()].copy_from_slice(frame);
+                return Ok(frame.len());
             }
         }
     }

@@ -8,8 +8,8 @@ use cortex_m_rt::entry;
 use cortex_m_semihosting::hprintln;
 use rand_core::TryRng;
 use sealwire_bare_metal::{
-    BODY, BUFFER, Entropy, Line, MAX_FRAME, SUITE, clock, expected_pin, finish, repeats_prompt,
-    unix_time,
+    BODY, BUFFER, Entropy, Line, LineError, MAX_FRAME, SUITE, clock, expected_pin, finish,
+    repeats_prompt, unix_time,
 };
 use sealwire_core::frame::{CONTENT_OFFSET, FrameHeader, FrameType, HEADER_LEN, VERSION};
 use sealwire_core::head::{RequestHead, ResponseHead};
@@ -73,8 +73,7 @@ fn main() -> ! {
     send(&mut line, &buffer);
 
     // ACCEPT, then the answer up to its END.
-    let accept = receive(&mut line, &mut buffer);
-    assert_eq!(accept[0], FrameType::Accept as u8, "not accepted");
+    let accept = receive_first(&mut line, &mut buffer, FrameType::Accept);
     let nonce = accept[HEADER_LEN..]
         .try_into()
         .expect("ACCEPT has one length");
@@ -105,8 +104,7 @@ fn main() -> ! {
 /// Asks for the key set, checks its identity against the pin and its record's signature, and takes the key of our suite.
 fn fetch_key(line: &mut Line, buffer: &mut [u8; BUFFER]) -> Key {
     line.send(&[FrameType::KeysRequest as u8, 0, 0, 1, VERSION]);
-    let keys = receive(line, buffer);
-    assert_eq!(keys[0], FrameType::Keys as u8, "not keys");
+    let keys = receive_first(line, buffer, FrameType::Keys);
     let (identity, rest) = keys[HEADER_LEN..]
         .split_first_chunk::<65>()
         .expect("an identity");
@@ -138,7 +136,29 @@ fn send(line: &mut Line, buffer: &[u8]) {
     line.send(&buffer[..size]);
 }
 
+/// The frame that an answer begins with. Every other one is of an exchange that nobody ended, and passed over (RAW-4); so is a
+/// packet that holds none, as long as no exchange is under way.
+fn receive_first<'a>(
+    line: &mut Line,
+    buffer: &'a mut [u8; BUFFER],
+    wanted: FrameType,
+) -> &'a mut [u8] {
+    let deadline = clock() + PATIENCE;
+    let size = loop {
+        match line.receive(buffer, deadline) {
+            Ok(size) if buffer[0] == wanted as u8 => break size,
+            Ok(_) => assert_ne!(buffer[0], FrameType::Reject as u8, "rejected"),
+            Err(LineError::Packet(_)) if wanted == FrameType::Keys => {}
+            Err(error) => panic!("no answer: {error:?}"),
+        }
+    };
+    &mut buffer[..size]
+}
+
+/// The next frame of an answer.
 fn receive<'a>(line: &mut Line, buffer: &'a mut [u8; BUFFER]) -> &'a mut [u8] {
-    line.receive(buffer, clock() + PATIENCE)
-        .expect("a frame in time")
+    let size = line
+        .receive(buffer, clock() + PATIENCE)
+        .expect("the answer goes on");
+    &mut buffer[..size]
 }

@@ -9,10 +9,11 @@ use core::time::Duration;
 use cortex_m_rt::entry;
 use cortex_m_semihosting::hprintln;
 use sealwire_bare_metal::{
-    BODY, BUFFER, Entropy, Line, MAX_FRAME, SUITE, clock, expected_pin, finish, repeats_prompt,
-    start_heap,
+    BODY, BUFFER, Entropy, Line, LineError, MAX_FRAME, SUITE, clock, expected_pin, finish,
+    repeats_prompt, start_heap,
 };
 use sealwire_core::exchange::{Limits, Request};
+use sealwire_core::frame::FrameType;
 use sealwire_core::session::{
     ClientSession, GatewayState, SessionConfig, SessionEvent, Step, Trust,
 };
@@ -62,11 +63,30 @@ fn exchange() -> u32 {
                 attempts += u32::from(step == Step::Send);
                 session.handle_connected(now());
                 send(&mut line, &mut session);
-                while session.poll_timeout().is_some() {
-                    let Some(frame) = receive(&mut line, &mut buffer, &mut session) else {
-                        continue;
+                let first = match step {
+                    Step::FetchKeys => FrameType::Keys,
+                    _ => FrameType::Accept,
+                };
+                let mut begun = false;
+                while let Some(due) = session.poll_timeout() {
+                    let size = match line.receive(&mut buffer, due) {
+                        Ok(size) => size,
+                        Err(LineError::Timeout) => {
+                            session.handle_timeout(now());
+                            continue;
+                        }
+                        // RAW-4: this exchange is over, though the line is not.
+                        Err(LineError::Packet(_)) => {
+                            session.handle_eof(now(), &mut entropy);
+                            continue;
+                        }
                     };
-                    session.handle_input(now(), frame, &mut entropy);
+                    // RAW-4: until the answer begins, what comes is of an exchange that nobody ended.
+                    begun |= buffer[0] == first as u8 || buffer[0] == FrameType::Reject as u8;
+                    if !begun {
+                        continue;
+                    }
+                    session.handle_input(now(), &buffer[..size], &mut entropy);
                     match session.poll_event(now(), &mut entropy) {
                         Some(SessionEvent::Head(head)) => assert_eq!(head.status, 200),
                         Some(SessionEvent::Data(data)) => repeated |= repeats_prompt(data),
@@ -92,22 +112,6 @@ fn send(line: &mut Line, session: &mut ClientSession) {
     let mut bytes = [0; 256];
     while let count @ 1.. = session.poll_transmit(&mut bytes).expect("memory") {
         line.send(&bytes[..count]);
-    }
-}
-
-/// The next frame, or none when the session's time is over.
-fn receive<'a>(
-    line: &mut Line,
-    buffer: &'a mut [u8; BUFFER],
-    session: &mut ClientSession,
-) -> Option<&'a mut [u8]> {
-    let due = session.poll_timeout().unwrap_or_else(clock);
-    match line.receive(buffer, due) {
-        Ok(frame) => Some(frame),
-        Err(_) => {
-            session.handle_timeout(now());
-            None
-        }
     }
 }
 
