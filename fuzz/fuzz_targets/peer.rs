@@ -172,9 +172,9 @@ fn request(world: &World, http: bool, given_out: bool, wire: &[u8]) -> String {
 }
 
 /// What of a stream belongs to its first exchange: up to END and one CANCEL. Ours leaves the rest where it is until it has answered.
-/// A CANCEL before it would be that of an earlier one, of which Python's end knows that there was none.
+/// A CANCEL before it is a late one (RAW-3), which Python's end leaves to the stream that it is on.
 fn first_exchange(mut wire: &[u8]) -> &[u8] {
-    if let Some(rest) = wire.strip_prefix(&[FrameType::Cancel as u8]) {
+    while let Some(rest) = wire.strip_prefix(&[FrameType::Cancel as u8]) {
         wire = rest;
     }
     let mut frames = Wire(wire);
