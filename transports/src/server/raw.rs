@@ -325,11 +325,19 @@ impl<H: Handler> RawConnection<H> {
         cx: &mut Context<'_>,
     ) -> Result<(Stage, bool), CoreError> {
         let (_, event) = self.feed(&mut exchange);
-        if event == Some(ServerEvent::Cancelled) {
-            drop(handling);
-            exchange.fail(ErrorCode::Cancelled, unix_now())?;
-            let sealed = Sealed::over(*exchange);
-            return Ok((Stage::Responding(Box::new(sealed)), true));
+        match event {
+            Some(ServerEvent::Cancelled) => {
+                drop(handling);
+                exchange.fail(ErrorCode::Cancelled, unix_now())?;
+                let sealed = Sealed::over(*exchange);
+                return Ok((Stage::Responding(Box::new(sealed)), true));
+            }
+            // ORDER-4: what came was no CANCEL. Nobody waits for the handler any more.
+            Some(event) => {
+                log::debug!("request not served: {event:?}");
+                return Ok((Stage::Receiving(exchange), true));
+            }
+            None => {}
         }
         let Poll::Ready(result) = handling.work.as_mut().poll(cx) else {
             return Ok((Stage::Handling(exchange, handling), false));

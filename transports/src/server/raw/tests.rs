@@ -242,6 +242,41 @@ fn cancel_while_the_handler_works() {
     }
 }
 
+/// ORDER-4: what follows END and is no CANCEL stops the handler too, and its client is told before the connection ends.
+#[test]
+fn a_cancel_that_is_none() {
+    let too_large = GatewayConfig::new(MEMORY).options.request.frame as u32;
+    let of_length = |length: u32| {
+        let [_, rest @ ..] = length.to_be_bytes();
+        let header = [&[0x14][..], &rest].concat();
+        [header, vec![0; length as usize]].concat()
+    };
+    for (cancel, expected) in [
+        (of_length(18), ErrorCode::Malformed),
+        (of_length(5), ErrorCode::Malformed),
+        (of_length(too_large), ErrorCode::TooLarge),
+    ] {
+        let dropped = Arc::new(AtomicBool::new(false));
+        let guard = dropped.clone();
+        let mut line = Line::new(move |_: ReceivedRequest| {
+            let guard = Dropped(guard.clone());
+            async move {
+                let _guard = guard;
+                pending().await
+            }
+        });
+        let mut client = line.client(b"x");
+        line.hear(&sent(&mut client));
+        assert!(!dropped.load(Ordering::SeqCst));
+        for byte in cancel {
+            line.hear(&[byte]);
+        }
+        assert!(dropped.load(Ordering::SeqCst), "{expected:?}");
+        let answer = line.written();
+        assert_eq!(heard(&mut client, &answer), Err(Some(expected)));
+    }
+}
+
 /// RAW-3: a CANCEL that crossed the end of the answer disturbs nothing.
 #[test]
 fn a_late_cancel() {
