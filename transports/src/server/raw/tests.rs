@@ -32,6 +32,7 @@ async fn echo(request: ReceivedRequest) -> Result<Reply, ErrorCode> {
 struct Line<H> {
     gateway: RawGateway<H>,
     connection: RawConnection<H>,
+    idempotency_key: Option<&'static str>,
     now: Duration,
 }
 
@@ -41,13 +42,15 @@ impl<H: Handler> Line<H> {
         Self {
             connection: RawConnection::new(&gateway, Duration::ZERO),
             gateway,
+            idempotency_key: None,
             now: Duration::ZERO,
         }
     }
 
     fn client(&self, body: &[u8]) -> ClientExchange {
         let key = self.gateway.key_set().select(Suite::P256, unix_now());
-        let request = Request::new("POST", "/", MEMORY.copy_from(body).expect("memory"));
+        let mut request = Request::new("POST", "/", MEMORY.copy_from(body).expect("memory"));
+        request.idempotency_key = self.idempotency_key.map(Into::into);
         let options = ClientOptions {
             one_exchange: false,
             ..ClientOptions::default()
@@ -341,6 +344,30 @@ fn a_handler_that_panics() {
     for (body, expected) in [
         (&b"panic"[..], Err(Some(ErrorCode::Internal))),
         (b"fine", Ok(b"fine".to_vec())),
+    ] {
+        let mut client = line.client(body);
+        line.hear(&sent(&mut client));
+        assert_eq!(heard(&mut client, &line.written()), expected);
+    }
+}
+
+/// REPLAY-6: what counts is what the client was told, not what the handler wanted to say.
+#[test]
+fn a_reply_that_cannot_be_sent() {
+    let mut line = Line::new(|request: ReceivedRequest| async move {
+        let status = match request.body().expose() {
+            b"broken" => 99,
+            _ => 200,
+        };
+        let mut reply = echo(request).await?;
+        reply.status = status;
+        Ok(reply)
+    });
+    line.idempotency_key = Some("once");
+    for (body, expected) in [
+        (&b"broken"[..], Err(Some(ErrorCode::Internal))),
+        (b"mended", Ok(b"mended".to_vec())),
+        (b"mended", Err(Some(ErrorCode::Duplicate))),
     ] {
         let mut client = line.client(body);
         line.hear(&sent(&mut client));
