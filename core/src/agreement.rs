@@ -136,11 +136,14 @@ impl KeyAgreement for RustCrypto {
 /// Maps what an OPEN names to the secrets of its exchange: the seam for key rings, several suites at once, and keys that never
 /// leave their hardware.
 pub trait Keys {
+    /// Whether requests of `suite` are taken at all, whether or not there is a key for it now (SUITE-2).
+    fn offers(&self, suite: Suite) -> bool;
+
     /// Finds the key that `header` names, if it is valid at `now` (OPEN-2, TIME-2), decapsulates `enc` with it, and fills
-    /// `secrets` as [`KeyAgreement`] says.
+    /// `secrets` as [`KeyAgreement`] says. It is asked for suites that it [offers](Self::offers), with an `enc` of their length.
     ///
     /// # Errors
-    /// What the request is rejected with: [`RejectCode::Suite`], [`RejectCode::Key`], [`RejectCode::Undecryptable`], or
+    /// What the request is rejected with: [`RejectCode::Key`], [`RejectCode::Undecryptable`], or
     /// [`RejectCode::Busy`] if the key cannot be used now.
     fn agree(
         &self,

@@ -305,7 +305,7 @@ impl Run<'_> {
             self.watch.judged = Some(set.pin());
             self.watch.may_send = true;
         }
-        self.session.judge(self.now, trusted);
+        self.session.judge(trusted);
     }
 
     fn transmit(&mut self, room: usize) {

@@ -144,6 +144,10 @@ fn keys_in_hardware() {
         key_id: [u8; 8],
     }
     impl Keys for Token {
+        fn offers(&self, suite: Suite) -> bool {
+            suite == Suite::P256
+        }
+
         fn agree(
             &self,
             header: &OpenHeader,

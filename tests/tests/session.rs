@@ -1,15 +1,18 @@
 //! The session: fetch, judge, seal, refusals, retries; with virtual time.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sealwire_core::exchange::{ServerEvent, ServerOptions};
+use sealwire_core::frame::{FrameHeader, HEADER_LEN};
 use sealwire_core::head::ResponseHead;
 use sealwire_core::keys::{KeySet, Pin};
 use sealwire_core::padding::Padding;
+use sealwire_core::record::OpenHeader;
 use sealwire_core::session::{
     ClientSession, Failure, GatewayState, SessionConfig, SessionError, SessionEvent, Step, Trust,
 };
-use sealwire_core::{ErrorCode, Now, RejectCode, UnixTime};
+use sealwire_core::{ErrorCode, Now, RejectCode, Suite, UnixTime};
 use sealwire_tests::pair::{NOW, World, drain_server};
 
 fn now(seconds: u64) -> Now {
@@ -43,15 +46,15 @@ fn answers_out_of_turn_lose_nothing() {
     let mut world = World::new(1);
     let set = world.keys.key_set();
     let mut session = session(&world, Trust::Ask);
-    session.judge(now(0), true);
+    session.judge(true);
     session.handle_key_set(now(0), set.clone());
     assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
-    session.judge(now(0), true);
+    session.judge(true);
     session.handle_key_set(now(0), set.clone());
     assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Judge));
     session.handle_key_set(now(0), set);
     assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Judge));
-    session.judge(now(0), true);
+    session.judge(true);
     assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Send));
 }
 
@@ -78,12 +81,19 @@ fn a_reject_leads_to_one_fetch_and_no_more() {
     let set = world.keys.key_set();
     let mut session = session(&world, Trust::Pin(set.pin()));
     let reject = [0x05, 0, 0, 1, RejectCode::Key.to_u8()];
+    let (mut encs, mut ids) = (BTreeSet::new(), BTreeSet::new());
     for _ in 0..2 {
         assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
         session.handle_key_set(now(0), set.clone());
         assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Send));
+        let wire = sent(&mut session);
+        encs.insert(enc(&wire).to_vec());
+        // One key, and still each try is sealed afresh: a gateway takes both.
+        let (_, request) = world.deliver(&wire);
+        ids.insert(request.head().exchange_id);
         reply(&mut session, &mut world, &reject);
     }
+    assert_eq!((encs.len(), ids.len()), (2, 2));
     let error = session.step(now(0), &mut world.rng);
     assert_eq!(error, Err(SessionError::Rejected(RejectCode::Key)));
 }
@@ -124,6 +134,60 @@ fn a_timeout_ends_it() {
     assert!(matches!(over, Err(SessionError::Timeout { .. })));
 }
 
+/// ORDER-8: a piece of the answer begins the idle time anew, a cover frame does not, however many come.
+#[test]
+fn cover_frames_do_not_reset_the_idle_timer() {
+    let mut world = World::new(10);
+    let set = world.keys.key_set();
+    let mut session = session(&world, Trust::Pin(set.pin()));
+    let idle = SessionConfig::new(Trust::Ask).timeouts.idle;
+    assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
+    session.handle_key_set(now(0), set);
+    assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Send));
+    let (mut server, request) = world.deliver(&sent(&mut session));
+    let head = ResponseHead::new(200, request.head().exchange_id);
+    let padding = Padding::Uniform { frame: 64 };
+    server.respond(&head, padding).expect("waits");
+    for _ in 0..127 {
+        server.send_data(b"t").expect("under way");
+    }
+    server.finish().expect("under way");
+    // ACCEPT; HEAD and 127 pieces; what makes these and END, which are 129, 144 frames; END.
+    let answer = drain_server(&mut server);
+    let mut rest = &answer[..];
+    let mut next = || {
+        let header = FrameHeader::parse(*rest.first_chunk()?).expect("its own");
+        let (frame, after) = rest.split_at(header.size());
+        rest = after;
+        Some(frame)
+    };
+    let mut clock = 0;
+    for frame in next().into_iter().chain((0..128).map_while(|_| next())) {
+        clock += 1;
+        let count = session.handle_input(now(clock), frame, &mut world.rng);
+        assert_eq!(count, frame.len());
+        let shown = session.poll_event(now(clock), &mut world.rng).is_some();
+        assert_eq!(shown, clock > 1, "ACCEPT shows nothing, each piece does");
+    }
+    let due = Duration::from_secs(clock) + idle;
+    assert_eq!(session.poll_timeout(), Some(due));
+    let last = due.as_secs() - 1;
+    for at in last - 14..=last {
+        let frame = next().expect("a cover frame");
+        let count = session.handle_input(now(at), frame, &mut world.rng);
+        assert_eq!(count, frame.len());
+        assert_eq!(session.poll_event(now(at), &mut world.rng), None);
+        assert_eq!(session.poll_timeout(), Some(due));
+        session.handle_timeout(now(at));
+        assert_eq!(session.step(now(at), &mut world.rng), Ok(Step::Send));
+    }
+    assert_eq!(next().map(|frame| frame[0]), Some(0x12), "END is next");
+    session.handle_timeout(now(due.as_secs()));
+    let over = session.step(now(due.as_secs()), &mut world.rng);
+    let what = "the next piece of the answer";
+    assert_eq!(over, Err(SessionError::Timeout { what }));
+}
+
 /// What the session sends, as a gateway gets it.
 fn sent(session: &mut ClientSession) -> Vec<u8> {
     let (mut wire, mut out) = (Vec::new(), [0; 4096]);
@@ -131,6 +195,11 @@ fn sent(session: &mut ClientSession) -> Vec<u8> {
         wire.extend_from_slice(&out[..count]);
     }
     wire
+}
+
+/// The encapsulated key in the OPEN of what was sent.
+fn enc(wire: &[u8]) -> &[u8] {
+    &wire[HEADER_LEN + OpenHeader::LEN..][..Suite::P256.enc_len()]
 }
 
 /// A gateway's answer to what was sent, and what it read in the head.
@@ -224,7 +293,8 @@ fn the_gateways_clock_is_learned_once() {
     assert_eq!(session.step(now(0), &mut world.rng), Err(refused));
 }
 
-/// REPLAY-6, the client's half: one idempotency key from the first try on, whatever the next one is for.
+/// REPLAY-6, the client's half: one idempotency key from the first try on, whatever the next one is for; and nothing else is the
+/// same (KEY-1).
 #[test]
 fn every_try_has_the_same_idempotency_key() {
     let mut world = World::new(7);
@@ -232,11 +302,12 @@ fn every_try_has_the_same_idempotency_key() {
     let mut session = session(&world, Trust::Pin(set.pin()));
     assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
     session.handle_key_set(now(0), set.clone());
-    let mut keys = Vec::new();
+    let (mut keys, mut encs) = (Vec::new(), BTreeSet::new());
     let mut clock = 0;
     for lost in 0..4 {
         assert_eq!(session.step(now(clock), &mut world.rng), Ok(Step::Send));
         let wire = sent(&mut session);
+        encs.insert(enc(&wire).to_vec());
         let (_, told) = serve(&mut world, &wire, NOW);
         keys.push(told.expect("a new request each time").1);
         match lost {
@@ -257,6 +328,7 @@ fn every_try_has_the_same_idempotency_key() {
         }
     }
     assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    assert_eq!(encs.len(), 4);
     // One that the caller chose is kept.
     let mut request = world.request(b"{}");
     request.idempotency_key = Some("mine".into());
@@ -279,7 +351,7 @@ fn trust_is_not_inherited() {
         assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
         session.handle_key_set(now(0), world.keys.key_set());
         if session.step(now(0), &mut world.rng) == Ok(Step::Judge) {
-            session.judge(now(0), true);
+            session.judge(true);
         }
         assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Send));
         session.gateway().clone()
@@ -324,18 +396,18 @@ fn evidence_is_judged_for_each_record() {
     // Stands for a quote: it commits to the record's hash, and nothing else does.
     world.keys.attest(|_, hash| Some(hash.to_vec()));
     let verify = |session: &ClientSession| {
-        let signed = session.candidate(now(0)).expect("to be judged");
+        let signed = session.candidate().expect("to be judged");
         signed.evidence.as_deref() == Some(&signed.hash()[..])
     };
     let mut session = session(&world, Trust::AskEachKey);
-    assert_eq!(session.candidate(now(0)), None);
+    assert_eq!(session.candidate(), None);
     assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
     // By JSON, as over HTTP.
     let json = world.keys.key_set().to_json();
     session.handle_key_set(now(0), KeySet::from_json(json.as_bytes()).expect("its own"));
     assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Judge));
     assert!(verify(&session));
-    session.judge(now(0), true);
+    session.judge(true);
     assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Send));
 
     // The gateway rotates; the client hears REJECT(key), fetches, and judges the new record, whose identity it knows.
@@ -358,10 +430,10 @@ fn evidence_is_judged_for_each_record() {
         assert_eq!(next.step(at, &mut world.rng), Ok(Step::FetchKeys));
         next.handle_key_set(at, world.keys.key_set());
         assert_eq!(next.step(at, &mut world.rng), Ok(Step::Judge));
-        let signed = next.candidate(at).expect("to be judged");
+        let signed = next.candidate().expect("to be judged");
         let good = signed.evidence.as_deref() == Some(&signed.hash()[..]);
         assert_eq!(good, attested);
-        next.judge(at, good);
+        next.judge(good);
         match next.step(at, &mut world.rng) {
             Ok(Step::Send) => assert!(attested),
             Err(SessionError::Untrusted { .. }) => assert!(!attested),

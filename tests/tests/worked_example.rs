@@ -156,13 +156,16 @@ fn make() -> (String, Vec<u8>, Vec<u8>, SignedRecord, [u8; 65]) {
     let mut block = [0; KEY_BLOCK_LEN];
     let opener = RequestOpener::new(&header, &enc, &private.to_bytes(), &mut block);
     let mut opener = opener.expect("its own");
-    let mut first = request[84..].to_vec();
-    let size = 4 + usize::from(u16::from_be_bytes([first[2], first[3]]));
-    assert!(opener.open(&mut first[..size]).is_ok());
+    let mut rest = request[84..].to_vec();
+    while !rest.is_empty() {
+        let size = 4 + usize::from(u16::from_be_bytes([rest[2], rest[3]]));
+        let mut frame: Vec<u8> = rest.drain(..size).collect();
+        assert!(opener.open(&mut frame).is_ok());
+    }
     let mut sealer = opener
         .respond(&RESPONSE_NONCE)
         .ok()
-        .expect("HEAD has opened");
+        .expect("the request has opened");
     let mut head = ResponseHead::new(200, EXCHANGE_ID);
     head.content_type = Some("application/json");
     let len = head.encode(&mut content).expect("fits");
@@ -220,6 +223,10 @@ fn both_ends_take_it() {
     #[derive(Debug)]
     struct Epoch;
     impl Keys for Epoch {
+        fn offers(&self, suite: Suite) -> bool {
+            suite == Suite::P256
+        }
+
         fn agree(
             &self,
             header: &OpenHeader,

@@ -80,7 +80,7 @@ impl Runtime {
                     continue;
                 }
                 Step::Judge => {
-                    session.judge(self.now(), false); // only with `Trust::Ask`: show the pin, and ask
+                    session.judge(false); // not with a pin: show what is to be judged, and ask
                     continue;
                 }
                 // On a raw stream both are the same: what the session has to say goes out, what comes back goes in.

@@ -138,15 +138,31 @@ impl<A: RecordAead> ClientExchange<A> {
         self.state
     }
 
-    /// Whether everything of the request has left through [`poll_transmit`](Self::poll_transmit).
+    /// Whether everything of the request has left through [`poll_transmit`](Self::poll_transmit), CANCEL included. Never where an
+    /// answer came before it had, or the exchange has failed.
     pub fn is_request_sent(&self) -> bool {
-        self.sending.is_none() && self.queue.len() == 0
+        let is_empty = self.sending.is_none() && self.queue.len() == 0 && !self.owes_cancel();
+        is_empty && !self.cut_short && self.state != ClientState::Failed
+    }
+
+    /// CANCEL is to follow the last byte of END, which has not left.
+    fn owes_cancel(&self) -> bool {
+        self.cancelled && self.cancel.is_some()
+    }
+
+    /// Whether END verified.
+    pub(crate) fn has_completed(&self) -> bool {
+        let refused = matches!(
+            self.pending,
+            Some(Pending::Error { .. } | Pending::Rejected(_))
+        );
+        self.state == ClientState::Done && !refused
     }
 
     /// Whether a raw stream may carry another exchange now (ORDER-7): the response has ended, and everything of the request has
     /// left. After a failure, or an answer that came before the request had left, the stream is closed.
     pub fn can_continue(&self) -> bool {
-        self.state == ClientState::Done && !self.cut_short && self.is_request_sent()
+        self.state == ClientState::Done && self.is_request_sent()
     }
 
     /// Bytes of memory that the exchange holds for what has arrived and for what waits to leave, the request's body not counted:
@@ -170,29 +186,52 @@ impl<A: RecordAead> ClientExchange<A> {
     /// Writes the next bytes to send into `out` and says how many; 0 when there are none.
     ///
     /// # Errors
-    /// [`Environment`](crate::Environment) if secure memory cannot be had.
+    /// [`Environment`](crate::Environment) if secure memory cannot be had: the exchange has failed, and nothing more leaves.
     pub fn poll_transmit(&mut self, out: &mut [u8]) -> Result<usize, Error> {
+        let result = self.transmit(out);
+        if result.is_err() {
+            self.fail();
+        }
+        result
+    }
+
+    fn transmit(&mut self, out: &mut [u8]) -> Result<usize, Error> {
         let mut written = 0;
         while written < out.len() {
             let Some(outgoing) = &mut self.sending else {
                 written += self.queue.transmit(&mut out[written..]);
-                break;
-            };
-            if outgoing.queue().len() == 0 {
-                let body = &self.request.body.expose()[self.body_sent..];
-                if body.is_empty() {
-                    outgoing.last(FrameType::End, &[])?;
-                    self.finish_sending()?;
-                    continue;
+                if self.queue.len() == 0 {
+                    self.request_has_left();
                 }
-                self.body_sent += outgoing.data(body)?;
+                if self.queue.len() == 0 {
+                    break;
+                }
+                continue;
+            };
+            if outgoing.has_ended() {
+                self.finish_sending()?;
+                continue;
             }
-            written += outgoing.queue().transmit(&mut out[written..]);
-        }
-        if self.state == ClientState::Sending && self.is_request_sent() {
-            self.state = ClientState::AwaitAccept;
+            if outgoing.queued() == 0 {
+                let body = &self.request.body.expose()[self.body_sent..];
+                match body.is_empty() {
+                    true => outgoing.last(FrameType::End, &[])?,
+                    false => self.body_sent += outgoing.data(body)?,
+                }
+            }
+            written += outgoing.transmit(&mut out[written..]);
         }
         Ok(written)
+    }
+
+    /// The last byte of END has been handed out (ORDER-9): from here on there may be an answer. CANCEL comes behind it, whole.
+    fn request_has_left(&mut self) {
+        if self.state == ClientState::Sending {
+            self.state = ClientState::AwaitAccept;
+        }
+        if let Some(cancel) = self.cancel.take_if(|_| self.cancelled) {
+            self.queue.append(cancel);
+        }
     }
 
     /// After END: the request key is needed for nothing more, so CANCEL is sealed now, to be sent or thrown away.
@@ -200,7 +239,7 @@ impl<A: RecordAead> ClientExchange<A> {
         let Some(mut outgoing) = self.sending.take() else {
             return Ok(());
         };
-        let queue = core::mem::take(outgoing.queue());
+        let queue = outgoing.take_queue();
         outgoing.cancel()?;
         let (sealer, cancel) = outgoing.into_parts();
         self.keys = Some(sealer.into_keys());
@@ -215,15 +254,16 @@ impl<A: RecordAead> ClientExchange<A> {
     /// # Errors
     /// [`Misuse::State`] before the request has ended, or a second time.
     pub fn cancel(&mut self) -> Result<(), Misuse> {
-        let cancel = self
-            .cancel
-            .take()
-            .ok_or(Misuse::State("nothing to cancel, or cancelled already"))?;
+        if self.cancel.is_none() || self.cancelled {
+            return Err(Misuse::State("nothing to cancel, or cancelled already"));
+        }
         if matches!(self.state, ClientState::Done | ClientState::Failed) {
             return Err(Misuse::State("the exchange is over"));
         }
-        self.queue.append(cancel);
         self.cancelled = true;
+        if self.state != ClientState::Sending {
+            self.request_has_left();
+        }
         Ok(())
     }
 

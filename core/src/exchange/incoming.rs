@@ -140,6 +140,12 @@ impl Incoming {
         self.header = None;
     }
 
+    /// Forgets the frame, and that there was one: it was not of the message that begins.
+    pub(super) fn restart(&mut self) {
+        self.next_frame();
+        self.wire = 0;
+    }
+
     /// The content of the opened frame, `len` bytes.
     pub(super) fn content(&self, len: usize) -> &[u8] {
         &self.frame.expose()[CONTENT_OFFSET..CONTENT_OFFSET + len]

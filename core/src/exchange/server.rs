@@ -16,7 +16,7 @@ use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, 
 use crate::frame::{FrameHeader, FrameType, HEADER_LEN, LONGEST_OPEN, RESPONSE_NONCE_LEN, VERSION};
 use crate::head::RequestHead;
 use crate::keys::KeySet;
-use crate::record::{OpenHeader, Opener};
+use crate::record::{OpenHeader, Opener, agree};
 use crate::replay::{Admission, WINDOW};
 use crate::schedule::{KEY_BLOCK_LEN, KeyBlock};
 use crate::state::{ServerState, next, server_table};
@@ -111,9 +111,15 @@ impl<A: RecordAead> ServerExchange<A> {
     }
 
     /// Whether a raw stream may carry another exchange after this one (ORDER-7): the response has left, and the request was read to
-    /// its end. Otherwise the stream is closed, once what [`poll_transmit`](Self::poll_transmit) gives is sent.
+    /// its end, a CANCEL of which a part came included. Otherwise the stream is closed, once what
+    /// [`poll_transmit`](Self::poll_transmit) gives is sent.
     pub fn can_continue(&self) -> bool {
-        self.is_finished() && !self.broken
+        self.is_finished() && !self.broken && !self.incoming.has_begun()
+    }
+
+    /// Whether something of a request has arrived: an OPEN, or a piece of a frame. Before that a raw stream is idle.
+    pub fn has_begun(&self) -> bool {
+        self.state != ServerState::AwaitOpen || self.incoming.has_begun()
     }
 
     /// Bytes of memory that the exchange holds for what has arrived and for what waits to leave: bounded by the limits, and twice
@@ -132,19 +138,21 @@ impl<A: RecordAead> ServerExchange<A> {
         while consumed < input.len() && self.event.is_none() {
             let rest = &input[consumed..];
             match self.state {
-                ServerState::Draining => {
-                    let (count, drained) = self.drain.handle_input(rest, self.drain_limit());
+                ServerState::Draining => consumed += self.drain(rest, context.now),
+                // A CANCEL that crossed the end of the response, and of which a part came before it (RAW-3).
+                ServerState::Done if self.incoming.has_begun() => {
+                    let (count, frame) = self.take_frame(rest);
                     consumed += count;
-                    if drained != Drained::Not {
-                        self.broken |= drained == Drained::Broken;
-                        self.answer_refusal();
+                    self.broken |= frame.is_err();
+                    if !matches!(frame, Ok(None)) {
+                        self.incoming.next_frame();
                     }
                 }
                 ServerState::Done => break,
                 ServerState::Handling | ServerState::Responding if self.options.one_exchange => {
                     if self.state == ServerState::Handling {
-                        self.refuse(Malformed::TrailingBytes.into(), context.now);
-                        self.answer_refusal();
+                        self.refuse(Malformed::TrailingBytes.into());
+                        self.answer_refusal(context.now);
                     }
                     // After a refusal or an answer, what else comes over HTTP is of no interest.
                     consumed = input.len();
@@ -173,11 +181,14 @@ impl<A: RecordAead> ServerExchange<A> {
                                         | PeerError::Malformed(Malformed::Order)
                                 ) | Error::Environment(_)
                             );
-                            self.refuse(error, context.now);
+                            self.refuse(error);
                             // Broken framing cannot be followed to the end of the request.
-                            if !may_drain {
+                            if may_drain {
+                                // The header that was refused may be one that no request has.
+                                self.drain(&[], context.now);
+                            } else {
                                 self.broken = true;
-                                self.answer_refusal();
+                                self.answer_refusal(context.now);
                             }
                         }
                     }
@@ -193,14 +204,23 @@ impl<A: RecordAead> ServerExchange<A> {
             .handle_input(input, |kind| match (state, kind) {
                 // Between exchanges: the keys are asked for, or a CANCEL of the last exchange comes late.
                 (ServerState::AwaitOpen, FrameType::KeysRequest) => stream,
-                (ServerState::AwaitOpen, FrameType::Cancel) => stream && !cancelled,
+                (ServerState::AwaitOpen | ServerState::Done, FrameType::Cancel) => {
+                    stream && !cancelled
+                }
                 _ => next(server_table(), state, kind).is_some(),
             })
     }
 
-    /// Bytes on the wire that a refused request may take, those before the refusal included.
-    fn drain_limit(&self) -> u64 {
-        self.options.request.wire.saturating_mul(2)
+    /// Reads on after a refusal (ORDER-3), and answers it where the request ends. The bytes on the wire that it may take are counted from
+    /// its first.
+    fn drain(&mut self, input: &[u8], now: UnixTime) -> usize {
+        let limit = self.options.request.wire.saturating_mul(2);
+        let (count, drained) = self.drain.handle_input(input, limit);
+        if drained != Drained::Not {
+            self.broken |= drained == Drained::Broken;
+            self.answer_refusal(now);
+        }
+        count
     }
 
     /// On a raw stream only one CANCEL may follow END; OPEN begins the next exchange.
@@ -215,9 +235,11 @@ impl<A: RecordAead> ServerExchange<A> {
         context: &mut ServerContext<'_>,
     ) -> Result<(), Error> {
         match (self.state, kind) {
-            (ServerState::AwaitOpen, FrameType::KeysRequest) => return self.keys_requested(),
+            (ServerState::AwaitOpen, FrameType::KeysRequest) => {
+                return self.keys_requested(context.now);
+            }
             (ServerState::AwaitOpen, FrameType::Cancel) => {
-                self.incoming.next_frame();
+                self.incoming.restart();
                 self.cancelled = true;
                 return Ok(());
             }
@@ -240,7 +262,7 @@ impl<A: RecordAead> ServerExchange<A> {
         let mut keys = KeyBlock::new(self.memory.array::<KEY_BLOCK_LEN>()?);
         let agreed = OpenHeader::parse(body).and_then(|(header, enc)| {
             let (now, secrets) = (context.now, keys.secrets_mut());
-            context.keys.agree(&header, enc, now, secrets)?;
+            agree(context.keys, &header, enc, now, secrets)?;
             Ok(enc)
         });
         match agreed {
@@ -257,15 +279,15 @@ impl<A: RecordAead> ServerExchange<A> {
     }
 
     /// KEYS_REQUEST (spec section 13): of another version it is rejected, and there is nothing to drain.
-    fn keys_requested(&mut self) -> Result<(), Error> {
+    fn keys_requested(&mut self, now: UnixTime) -> Result<(), Error> {
         let version = self.incoming.clear_body()[0];
-        self.incoming.next_frame();
+        self.incoming.restart();
         if version == VERSION {
             self.event = Some(ServerEvent::KeysRequested);
         } else {
             let code = RejectCode::Version;
             self.reject(code, Malformed::Open(code).into());
-            self.answer_refusal();
+            self.answer_refusal(now);
         }
         Ok(())
     }
@@ -330,10 +352,7 @@ impl<A: RecordAead> ServerExchange<A> {
                 Admission::TooOld => ErrorCode::Time,
             }
         };
-        self.start_draining(
-            Refusal::Error(code, context.now),
-            Misuse::State("replay window").into(),
-        );
+        self.start_draining(Refusal::Error(code), Misuse::State("replay window").into());
         Ok(())
     }
 
@@ -349,10 +368,12 @@ impl<A: RecordAead> ServerExchange<A> {
             ServerState::Handling if self.options.one_exchange && !self.announced => {
                 self.announce();
             }
-            ServerState::Draining => self.answer_refusal(),
+            ServerState::Draining => self.answer_refusal(now),
+            // A raw stream may end between exchanges.
+            ServerState::AwaitOpen if !self.options.one_exchange && !self.has_begun() => {}
             ServerState::AwaitOpen | ServerState::AwaitHead | ServerState::Body => {
-                self.refuse(PeerError::Truncated.into(), now);
-                self.answer_refusal();
+                self.refuse(PeerError::Truncated.into());
+                self.answer_refusal(now);
             }
             _ => {}
         }

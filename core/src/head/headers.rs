@@ -102,7 +102,6 @@ fn split(rest: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 }
 
 /// Collects header fields into a caller's buffer. Fields must come in ascending order of their names.
-#[derive(Debug)]
 pub struct HeadersBuilder<'a> {
     buffer: &'a mut [u8],
     len: usize,
@@ -151,5 +150,13 @@ impl<'a> HeadersBuilder<'a> {
     /// The list.
     pub fn finish(self) -> Headers<'a> {
         Headers(&self.buffer[..self.len])
+    }
+}
+/// Values travel sealed, and are not shown.
+impl core::fmt::Debug for HeadersBuilder<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("HeadersBuilder")
+            .field("len", &self.len)
+            .finish_non_exhaustive()
     }
 }

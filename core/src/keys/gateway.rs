@@ -320,6 +320,10 @@ impl KeyRing {
 }
 
 impl Keys for KeyRing {
+    fn offers(&self, suite: Suite) -> bool {
+        self.suites.contains(&suite)
+    }
+
     fn agree(
         &self,
         header: &OpenHeader,
@@ -327,9 +331,6 @@ impl Keys for KeyRing {
         now: UnixTime,
         secrets: &mut [u8; KEY_BLOCK_LEN],
     ) -> Result<(), RejectCode> {
-        if !self.suites.contains(&header.suite()) {
-            return Err(RejectCode::Suite);
-        }
         let is_meant = |key: &&EpochKey| {
             key.key_id == header.key_id()
                 && key.suite == header.suite()
@@ -338,7 +339,11 @@ impl Keys for KeyRing {
         let key = self.keys.iter().find(is_meant).ok_or(RejectCode::Key)?;
         self.agreement
             .decapsulate(header, key.private.expose(), enc, secrets)
-            .map_err(|_| RejectCode::Undecryptable)
+            .map_err(|error| match error {
+                Error::Peer(_) => RejectCode::Undecryptable,
+                // Of the gateway's own making, and perhaps gone the next time.
+                _ => RejectCode::Busy,
+            })
     }
 }
 

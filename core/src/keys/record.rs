@@ -134,8 +134,13 @@ impl<'a> KeyRecord<'a> {
 
     /// Whether a client whose clock says `now` may use the record (TIME-1). A client without a clock may.
     pub fn is_valid_at(&self, now: UnixTime) -> bool {
-        !now.is_known() || (now >= self.not_before.saturating_sub(SKEW) && now < self.not_after)
+        is_valid_between(self.not_before, self.not_after, now)
     }
+}
+
+/// TIME-1.
+pub(super) fn is_valid_between(not_before: UnixTime, not_after: UnixTime, now: UnixTime) -> bool {
+    !now.is_known() || (now >= not_before.saturating_sub(SKEW) && now < not_after)
 }
 
 /// The first 8 bytes of the record's SHA-256.

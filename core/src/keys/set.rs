@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::pin::{IDENTITY_LEN, Pin};
-use super::record::{KEY_ID_LEN, KeyRecord, SIGNATURE_LEN, key_id, verify};
+use super::record::{KEY_ID_LEN, KeyRecord, SIGNATURE_LEN, is_valid_between, key_id, verify};
 use crate::error::Malformed;
 use crate::suite::Suite;
 use crate::time::UnixTime;
@@ -55,6 +55,7 @@ pub struct GatewayKey {
     pub(crate) suite: Suite,
     pub(crate) key_id: [u8; KEY_ID_LEN],
     pub(crate) public_key: Vec<u8>,
+    pub(crate) not_before: UnixTime,
     pub(crate) not_after: UnixTime,
     pub(crate) max_frame: u32,
     pub(crate) max_request: u32,
@@ -69,6 +70,11 @@ impl GatewayKey {
     /// The first 8 bytes of the record's SHA-256.
     pub const fn key_id(&self) -> [u8; KEY_ID_LEN] {
         self.key_id
+    }
+
+    /// Whether a client whose clock says `now` may use the key (TIME-1).
+    pub(crate) fn is_valid_at(&self, now: UnixTime) -> bool {
+        is_valid_between(self.not_before, self.not_after, now)
     }
 
     /// When the key stops being valid.
@@ -290,9 +296,19 @@ impl KeySet {
         suite: Suite,
         now: UnixTime,
     ) -> Result<(GatewayKey, &SignedRecord), Malformed> {
-        let mut best: Option<(KeyRecord<'_>, &SignedRecord)> = None;
+        let (key, place) = self.find(suite, now)?;
+        Ok((key, &self.records[place]))
+    }
+
+    /// What [`select`](Self::select) selects, and where its record stands.
+    pub(crate) fn find(
+        &self,
+        suite: Suite,
+        now: UnixTime,
+    ) -> Result<(GatewayKey, usize), Malformed> {
+        let mut best: Option<(KeyRecord<'_>, usize)> = None;
         let mut of_suite = false;
-        for signed in &self.records {
+        for (place, signed) in self.records.iter().enumerate() {
             verify(&self.identity, &signed.record, &signed.signature)?;
             let record = KeyRecord::parse(&signed.record)?;
             of_suite |= record.suite == Some(suite);
@@ -300,22 +316,23 @@ impl KeySet {
                 .as_ref()
                 .is_none_or(|(known, _)| record.not_before > known.not_before);
             if record.suite == Some(suite) && record.is_valid_at(now) && later {
-                best = Some((record, signed));
+                best = Some((record, place));
             }
         }
-        let (record, signed) = best.ok_or(match of_suite {
+        let (record, place) = best.ok_or(match of_suite {
             true => Malformed::KeyTime,
             false => Malformed::NoKey,
         })?;
         let key = GatewayKey {
             suite,
-            key_id: key_id(&signed.record),
+            key_id: key_id(&self.records[place].record),
             public_key: record.public_key.into(),
+            not_before: record.not_before,
             not_after: record.not_after,
             max_frame: record.max_frame,
             max_request: record.max_request,
         };
-        Ok((key, signed))
+        Ok((key, place))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::stack;
 use crate::suite::RecordAead;
 
 /// The most frames of one direction (SEAL-6).
-const MAX_FRAMES: u64 = 1 << 32;
+pub(crate) const MAX_FRAMES: u64 = 1 << 32;
 
 /// Seals the frames of one direction.
 pub(crate) struct Sealer<A, S: KeyStore> {
@@ -171,6 +171,11 @@ impl<A: RecordAead, S: KeyStore> Opener<A, S> {
             return Err(Malformed::Content.into());
         }
         Ok(Opened { kind, content })
+    }
+
+    /// Whether it has failed.
+    pub(crate) const fn is_poisoned(&self) -> bool {
+        self.poisoned
     }
 
     /// Refuses everything from now on, because of `reason`.

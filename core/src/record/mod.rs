@@ -87,6 +87,7 @@ mod server;
 
 pub use cipher::Opened;
 #[cfg(feature = "alloc")]
-pub(crate) use cipher::{Opener, Sealer};
+pub(crate) use cipher::{MAX_FRAMES, Opener, Sealer};
 pub use client::{Complete, RequestSealer, ResponseOpener, ResponseStart};
+pub(crate) use server::agree;
 pub use server::{OpenHeader, RequestOpener, ResponseSealer};

@@ -7,7 +7,7 @@ use super::cipher::{Opened, Opener, Sealer};
 use crate::agreement::{KeyAgreement, Keys, RustCrypto};
 use crate::error::{Error, Malformed, Misuse, PeerError, RejectCode};
 use crate::frame::{FrameType, RESPONSE_NONCE_LEN, VERSION};
-use crate::schedule::{KeyBlock, KeyStore};
+use crate::schedule::{KEY_BLOCK_LEN, KeyBlock, KeyStore};
 use crate::suite::{RecordAead, Suite};
 use crate::time::UnixTime;
 
@@ -27,10 +27,11 @@ impl OpenHeader {
         Self { suite, key_id }
     }
 
-    /// Splits the body of OPEN into header and encapsulated key (OPEN-1).
+    /// Splits the body of OPEN into header and encapsulated key. How long that must be is a question for a gateway that offers the suite
+    /// (OPEN-1): [`RequestOpener::with_keys`] asks it.
     ///
     /// # Errors
-    /// The code to refuse it with.
+    /// The code to refuse it with: of another version, too short, or of a suite that is not known here.
     pub fn parse(body: &[u8]) -> Result<(Self, &[u8]), RejectCode> {
         let (&version, _) = body.split_first().ok_or(RejectCode::Malformed)?;
         if version != VERSION {
@@ -43,9 +44,6 @@ impl OpenHeader {
         let suite = Suite::from_kem_id(id(1)).ok_or(RejectCode::Suite)?;
         if id(3) != Suite::KDF_ID || id(5) != Suite::AEAD_ID {
             return Err(RejectCode::Suite);
-        }
-        if enc.len() != suite.enc_len() {
-            return Err(RejectCode::Malformed);
         }
         let key_id = header[7..].try_into().expect("15 - 7 = 8");
         Ok((Self { suite, key_id }, enc))
@@ -73,6 +71,23 @@ impl OpenHeader {
     }
 }
 
+/// Agrees on the secrets of a request with whichever of `keys` it names, or finds the first reason not to (OPEN-1).
+pub(crate) fn agree(
+    keys: &dyn Keys,
+    header: &OpenHeader,
+    enc: &[u8],
+    now: UnixTime,
+    secrets: &mut [u8; KEY_BLOCK_LEN],
+) -> Result<(), RejectCode> {
+    if !keys.offers(header.suite()) {
+        return Err(RejectCode::Suite);
+    }
+    if enc.len() != header.suite().enc_len() {
+        return Err(RejectCode::Malformed);
+    }
+    keys.agree(header, enc, now, secrets)
+}
+
 /// Opens the frames of a request.
 pub struct RequestOpener<S: KeyStore, A = Aes256Gcm> {
     opener: Opener<A, S>,
@@ -85,6 +100,8 @@ pub struct RequestOpener<S: KeyStore, A = Aes256Gcm> {
 /// Seals the frames of a response: HEAD, any number of DATA, END; or ERROR.
 pub struct ResponseSealer<S: KeyStore, A = Aes256Gcm> {
     sealer: Sealer<A, S>,
+    /// The request was, so that it may have an answer.
+    is_whole: bool,
     head_sealed: bool,
     ended: bool,
 }
@@ -132,7 +149,7 @@ impl<S: KeyStore, A: RecordAead> RequestOpener<S, A> {
         store: S,
     ) -> Result<Self, RejectCode> {
         let mut block = KeyBlock::new(store);
-        keys.agree(header, enc, now, block.secrets_mut())?;
+        agree(keys, header, enc, now, block.secrets_mut())?;
         Ok(Self::of(block, enc))
     }
 
@@ -169,7 +186,8 @@ impl<S: KeyStore, A: RecordAead> RequestOpener<S, A> {
         self.opener.has_opened()
     }
 
-    /// Goes on to the response. `response_nonce` is fresh randomness and is the body of ACCEPT.
+    /// Goes on to the response. `response_nonce` is fresh randomness and is the body of ACCEPT. What did not end, or failed, gets no
+    /// answer but ERROR (ORDER-2, ORDER-4).
     ///
     /// # Errors
     /// The opener itself if nothing has been opened yet: the refusal is REJECT then.
@@ -181,10 +199,12 @@ impl<S: KeyStore, A: RecordAead> RequestOpener<S, A> {
         if !self.can_respond() {
             return Err(self);
         }
+        let is_whole = self.ended && !self.cancelled && !self.opener.is_poisoned();
         let mut keys = self.opener.into_keys();
         keys.start_response(self.enc, response_nonce);
         Ok(ResponseSealer {
             sealer: Sealer::new(keys),
+            is_whole,
             head_sealed: false,
             ended: false,
         })
@@ -204,7 +224,7 @@ impl<S: KeyStore, A: RecordAead> ResponseSealer<S, A> {
         size: usize,
     ) -> Result<(), Misuse> {
         let allowed = match kind {
-            FrameType::Head => !self.head_sealed && !self.ended,
+            FrameType::Head => self.is_whole && !self.head_sealed && !self.ended,
             FrameType::Data | FrameType::End => self.head_sealed && !self.ended,
             FrameType::Error => !self.ended,
             _ => false,

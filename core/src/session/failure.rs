@@ -13,13 +13,16 @@ use crate::suite::RecordAead;
 use crate::time::{Now, UnixTime};
 
 impl<A: RecordAead> ClientSession<A> {
-    /// A connection failed.
+    /// A connection failed. What END made whole before stays whole (HTTP-5), and without a connection this changes nothing.
     pub fn handle_failure<R: TryCryptoRng + ?Sized>(
         &mut self,
         now: Now,
         failure: Failure,
         rng: &mut R,
     ) {
+        if !matches!(self.phase, Phase::FetchKeys(_) | Phase::Send(_)) || self.has_whole_answer() {
+            return;
+        }
         self.fail(
             now,
             SessionError::Connection(failure),
@@ -54,11 +57,21 @@ impl<A: RecordAead> ClientSession<A> {
 
     /// Ends the session if its time is over. Timeouts are not tried again: the request may be running.
     pub fn handle_timeout(&mut self, now: Now) {
-        if self.poll_timeout().is_some_and(|due| now.monotonic >= due) {
+        let is_due = self.poll_timeout().is_some_and(|due| now.monotonic >= due);
+        if is_due && !self.has_whole_answer() {
             let total = now.monotonic >= self.started.saturating_add(self.config.timeouts.total);
             let what = if total { "everything" } else { self.waiting.2 };
             self.phase = Phase::Failed(SessionError::Timeout { what });
         }
+    }
+
+    /// Whether END verified: the answer is whole, whatever becomes of the connection. If so, the session is done once its last event was
+    /// taken.
+    fn has_whole_answer(&mut self) -> bool {
+        let whole = self.abandoned.is_none()
+            && matches!(&self.phase, Phase::Send(exchange) if exchange.has_completed());
+        self.ended |= whole;
+        whole
     }
 
     pub(super) fn wait_for(&mut self, now: Now, limit: Duration, what: &'static str) {
@@ -144,21 +157,25 @@ impl<A: RecordAead> ClientSession<A> {
         }
         let request = match core::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Send(exchange) => exchange.into_request(),
-            Phase::FetchKeys(request)
-            | Phase::Idle(request)
-            | Phase::Judge(request, _)
-            | Phase::Wait(request, ..) => request,
-            over @ (Phase::Done | Phase::Failed(_)) => {
-                self.phase = over;
+            Phase::FetchKeys(request) => request,
+            other => {
+                self.phase = other;
                 return;
             }
         };
-        self.phase = if retry && !self.head_shown && self.attempt < self.config.retry.max_retries {
+        let may_retry = retry && !self.head_shown && self.attempt < self.config.retry.max_retries;
+        let until = may_retry.then(|| {
             let wait = self.config.retry.wait(self.attempt, retry_after, rng);
-            self.attempt += 1;
-            Phase::Wait(request, now.monotonic.saturating_add(wait), error)
-        } else {
-            Phase::Failed(error)
+            now.monotonic.saturating_add(wait)
+        });
+        // A try that would begin when the time for everything is over is none: the reason is worth more now.
+        let over = self.started.saturating_add(self.config.timeouts.total);
+        self.phase = match until.filter(|until| *until < over) {
+            Some(until) => {
+                self.attempt += 1;
+                Phase::Wait(request, until, error)
+            }
+            None => Phase::Failed(error),
         };
     }
 }

@@ -25,7 +25,8 @@ pub(super) enum Phase<A> {
     /// The request waits to be sealed.
     Idle(Request),
     FetchKeys(Request),
-    Judge(Request, KeySet),
+    /// The key that is used if its set is trusted, and where its record stands: what is judged is what is used (TRUST-4).
+    Judge(Request, KeySet, (GatewayKey, usize)),
     Send(Box<ClientExchange<A>>),
     /// Until then, because of this.
     Wait(Request, Duration, SessionError),
@@ -48,7 +49,7 @@ pub struct ClientSession<A = Aes256Gcm> {
     pub(super) resealed: bool,
     pub(super) head_shown: bool,
     /// The reply has ended, and what it ended with waits to be taken.
-    ended: bool,
+    pub(super) ended: bool,
     /// The key set on its way, on a raw stream.
     keys: KeysFetch,
     /// A try whose answer is read to its end and thrown away, on a raw stream.
@@ -149,13 +150,9 @@ impl<A: RecordAead> ClientSession<A> {
             "a connection to the gateway",
         );
         self.in_step = false;
-        let unix = self.gateway.unix(now);
-        let usable = |key: &&GatewayKey| {
-            key.suite == self.config.suite
-                && (!unix.is_known() || unix < key.not_after)
-                && self.gateway.is_trusted_by(self.config.trust)
-        };
-        let Some(key) = self.gateway.key.as_ref().filter(usable) else {
+        self.ended = false;
+        let (suite, trust) = (self.config.suite, self.config.trust);
+        let Some(key) = self.gateway.usable_key(suite, trust, now.unix) else {
             self.keys = KeysFetch::default();
             return Phase::FetchKeys(request);
         };
@@ -171,7 +168,7 @@ impl<A: RecordAead> ClientSession<A> {
             self.agreement,
             key,
             request,
-            unix,
+            self.gateway.request_time(now),
             options,
             rng,
         ) {
@@ -196,7 +193,13 @@ impl<A: RecordAead> ClientSession<A> {
     /// [`Environment`] if secure memory cannot be had.
     pub fn poll_transmit(&mut self, out: &mut [u8]) -> Result<usize, Error> {
         match &mut self.phase {
-            Phase::Send(exchange) => exchange.poll_transmit(out),
+            Phase::Send(exchange) => {
+                let result = exchange.poll_transmit(out);
+                if let Err(error) = &result {
+                    self.phase = Phase::Failed(error.clone().into());
+                }
+                result
+            }
             Phase::FetchKeys(_) if self.config.is_raw() => Ok(self.keys.transmit(out)),
             _ => Ok(0),
         }
@@ -372,6 +375,8 @@ impl<A: RecordAead> ClientSession<A> {
             _ => return,
         };
         match exchange.handle_eof() {
+            // It was to be read to its end, and that was it.
+            Ok(()) if self.abandoned.is_some() => self.discard(now, rng),
             Ok(()) => match exchange.peek_event() {
                 None => self.phase = Phase::Done,
                 // Nobody has taken it yet, but a refusal is no answer.

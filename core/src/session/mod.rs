@@ -63,7 +63,7 @@
 //!             }
 //!         }
 //!         Ok(Step::Wait(until)) => now.monotonic = until, // sleep
-//!         Ok(Step::Judge) => session.judge(now, false),   // Trust::Ask only
+//!         Ok(Step::Judge) => session.judge(false), // not with a pin
 //!         Ok(_) => unreachable!("this gateway answers nothing"),
 //!         Err(error) => break error,
 //!     }

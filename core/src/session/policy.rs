@@ -148,8 +148,20 @@ impl GatewayState {
         self.key.as_ref()
     }
 
+    /// The key, if it may be used now: of the suite, valid (TIME-1), and judged as that trust demands.
+    pub(super) fn usable_key(
+        &self,
+        suite: Suite,
+        trust: Trust,
+        now: UnixTime,
+    ) -> Option<&GatewayKey> {
+        let key = self.key.as_ref()?;
+        let is_usable = key.suite == suite && key.is_valid_at(now) && self.is_trusted_by(trust);
+        is_usable.then_some(key)
+    }
+
     /// Whether the key was judged as `trust` demands: a state may come from a session that was told otherwise.
-    pub(super) fn is_trusted_by(&self, trust: Trust) -> bool {
+    fn is_trusted_by(&self, trust: Trust) -> bool {
         match trust {
             Trust::Pin(pin) => self.pin == Some(pin),
             Trust::AskEachKey => self.each_key_judged,
@@ -158,8 +170,9 @@ impl GatewayState {
         }
     }
 
-    /// The gateway's clock if it was told, else the caller's (REPLAY-5).
-    pub(super) fn unix(&self, now: Now) -> UnixTime {
+    /// The time that a request says: that of the gateway's clock if it was told, else of the caller's (REPLAY-5). Records are judged by the
+    /// caller's alone (TIME-1): what a gateway says of the time must not make a key valid.
+    pub(super) fn request_time(&self, now: Now) -> UnixTime {
         match self.clock {
             Some((unix, at)) => unix.saturating_add(now.monotonic.saturating_sub(at)),
             None => now.unix,

@@ -7,7 +7,7 @@ use super::policy::Trust;
 use super::step::Step;
 use crate::error::Malformed;
 use crate::exchange::Request;
-use crate::keys::{KeySet, SignedRecord};
+use crate::keys::{GatewayKey, KeySet, Pin, SignedRecord};
 use crate::suite::RecordAead;
 use crate::time::Now;
 
@@ -21,69 +21,59 @@ impl<A: RecordAead> ClientSession<A> {
                 return;
             }
         };
-        self.phase = match self.config.trust {
-            Trust::Pin(expected) if expected != set.pin() => {
-                Phase::Failed(SessionError::Identity {
-                    expected,
-                    found: set.pin(),
-                })
-            }
-            Trust::Ask if !self.gateway.judged || self.gateway.pin != Some(set.pin()) => {
-                Phase::Judge(request, set)
-            }
-            // What is judged must be there, and be the key that is used.
-            Trust::AskEachKey => match set.select(self.config.suite, self.gateway.unix(now)) {
-                Ok(_) => Phase::Judge(request, set),
-                Err(error) => Phase::Failed(SessionError::Keys(error)),
-            },
-            _ => self.accept_keys(now, request, &set),
+        // TRUST-2: also an identity that was only met, and judged then.
+        let known = match self.config.trust {
+            Trust::Pin(pin) => Some(pin),
+            Trust::Ask => self.gateway.pin.filter(|_| self.gateway.judged),
+            Trust::AskEachKey | Trust::DangerousAny => None,
+        };
+        let found = set.pin();
+        if let Some(expected) = known.filter(|known| *known != found) {
+            self.phase = Phase::Failed(SessionError::Identity { expected, found });
+            return;
+        }
+        self.phase = match (self.config.trust, set.find(self.config.suite, now.unix)) {
+            (_, Err(error)) => Phase::Failed(SessionError::Keys(error)),
+            (Trust::Ask, Ok(key)) if known.is_none() => Phase::Judge(request, set, key),
+            (Trust::AskEachKey, Ok(key)) => Phase::Judge(request, set, key),
+            (_, Ok((key, _))) => self.accept_key(request, found, key),
         };
     }
 
     /// The key set to be judged, in [`Step::Judge`].
-    pub fn key_set(&self) -> Option<&KeySet> {
+    pub const fn key_set(&self) -> Option<&KeySet> {
         match &self.phase {
-            Phase::Judge(_, set) => Some(set),
+            Phase::Judge(_, set, _) => Some(set),
             _ => None,
         }
     }
 
     /// The record that is used if the key set is trusted, in [`Step::Judge`]: the one whose evidence counts.
-    pub fn candidate(&self, now: Now) -> Option<&SignedRecord> {
-        let (_, signed) = self
-            .key_set()?
-            .candidate(self.config.suite, self.gateway.unix(now))
-            .ok()?;
-        Some(signed)
+    pub fn candidate(&self) -> Option<&SignedRecord> {
+        match &self.phase {
+            Phase::Judge(_, set, (_, place)) => set.records().get(*place),
+            _ => None,
+        }
     }
 
     /// The answer to [`Step::Judge`].
-    pub fn judge(&mut self, now: Now, trusted: bool) {
-        let (request, set) = match core::mem::replace(&mut self.phase, Phase::Done) {
-            Phase::Judge(request, set) => (request, set),
-            other => {
-                self.phase = other;
-                return;
+    pub fn judge(&mut self, trusted: bool) {
+        self.phase = match core::mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Judge(request, set, (key, _)) if trusted => {
+                self.accept_key(request, set.pin(), key)
             }
-        };
-        self.phase = if trusted {
-            self.accept_keys(now, request, &set)
-        } else {
-            Phase::Failed(SessionError::Untrusted { found: set.pin() })
+            Phase::Judge(_, set, _) => Phase::Failed(SessionError::Untrusted { found: set.pin() }),
+            other => other,
         };
     }
 
-    fn accept_keys(&mut self, now: Now, request: Request, set: &KeySet) -> Phase<A> {
-        match set.select(self.config.suite, self.gateway.unix(now)) {
-            Ok(key) => {
-                self.gateway.key = Some(key);
-                self.gateway.pin = Some(set.pin());
-                self.gateway.judged = self.config.trust != Trust::DangerousAny;
-                self.gateway.each_key_judged = self.config.trust == Trust::AskEachKey;
-                Phase::Idle(request)
-            }
-            Err(error) => Phase::Failed(SessionError::Keys(error)),
-        }
+    /// Whether the key is valid still is asked when the request is sealed.
+    fn accept_key(&mut self, request: Request, pin: Pin, key: GatewayKey) -> Phase<A> {
+        self.gateway.key = Some(key);
+        self.gateway.pin = Some(pin);
+        self.gateway.judged = self.config.trust != Trust::DangerousAny;
+        self.gateway.each_key_judged = self.config.trust == Trust::AskEachKey;
+        Phase::Idle(request)
     }
 
     /// The key set could not be read.

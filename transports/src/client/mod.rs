@@ -175,14 +175,12 @@ impl Client {
     }
 
     /// Answers a session that asks whether it may trust the gateway.
-    fn judge(&self, session: &mut ClientSession, now: Now) {
+    fn judge(&self, session: &mut ClientSession) {
         let verifier = self.config.verifier.as_ref();
-        // Without a record that can be used there is nothing to trust; the session finds out by itself.
-        let trusted = match (verifier, session.key_set(), session.candidate(now)) {
+        let trusted = match (verifier, session.key_set(), session.candidate()) {
             (Some(verifier), Some(set), Some(record)) => verifier(set, record),
-            (Some(_), Some(_), None) => true,
             _ => false,
         };
-        session.judge(now, trusted);
+        session.judge(trusted);
     }
 }

@@ -65,7 +65,7 @@ impl Task {
                 Step::FetchKeys => Next::FetchKeys,
                 Step::Send => Next::Send,
                 Step::Judge if !self.keys_only => {
-                    client.judge(&mut self.session, now);
+                    client.judge(&mut self.session);
                     continue;
                 }
                 Step::Wait(until) => {

@@ -13,27 +13,27 @@ use crate::time::UnixTime;
 #[derive(Clone, Copy)]
 pub(super) enum Refusal {
     Reject(RejectCode),
-    Error(ErrorCode, UnixTime),
+    Error(ErrorCode),
 }
 
 impl<A: RecordAead> ServerExchange<A> {
     /// A frame failed: find the code, skip the frame, drain the rest.
     pub(super) fn refuse_frame(&mut self, kind: FrameType, error: Error, now: UnixTime) {
         self.incoming.next_frame();
-        self.refuse(error, now);
+        self.refuse(error);
         if matches!(kind, FrameType::End | FrameType::Cancel) {
-            self.answer_refusal();
+            self.answer_refusal(now);
         }
     }
 
-    pub(super) fn refuse(&mut self, error: Error, now: UnixTime) {
+    pub(super) fn refuse(&mut self, error: Error) {
         if self.has_opened() {
             let code = match &error {
                 Error::Peer(PeerError::TooLarge { .. }) => ErrorCode::TooLarge,
                 Error::Environment(_) => ErrorCode::Busy,
                 _ => ErrorCode::Malformed,
             };
-            self.start_draining(Refusal::Error(code, now), error);
+            self.start_draining(Refusal::Error(code), error);
         } else {
             let code = match &error {
                 Error::Peer(PeerError::TooLarge { .. }) => RejectCode::TooLarge,
@@ -54,6 +54,7 @@ impl<A: RecordAead> ServerExchange<A> {
             return;
         }
         self.drain = Drain::continue_from(&self.incoming);
+        self.incoming.next_frame();
         self.refusal = Some(refusal);
         self.state = ServerState::Draining;
         self.head = None;
@@ -61,13 +62,14 @@ impl<A: RecordAead> ServerExchange<A> {
         self.event = Some(ServerEvent::Refused(error));
     }
 
-    pub(super) fn answer_refusal(&mut self) {
+    /// Seals the refusal; where it tells the time, that is the time of now.
+    pub(super) fn answer_refusal(&mut self, now: UnixTime) {
         let result = match self.refusal {
             Some(Refusal::Reject(code)) => {
                 self.opener = None;
                 self.push_clear(FrameType::Reject, &[code.to_u8()])
             }
-            Some(Refusal::Error(code, now)) => self.send_error(code, now),
+            Some(Refusal::Error(code)) => self.send_error(code, now),
             None => Ok(()),
         };
         // Without memory for an answer there is none: the connection is closed.
@@ -85,7 +87,7 @@ impl<A: RecordAead> ServerExchange<A> {
             ServerState::AwaitOpen | ServerState::AwaitHead | ServerState::Body
         ) {
             let refusal = match self.has_opened() {
-                true => Refusal::Error(ErrorCode::Timeout, now),
+                true => Refusal::Error(ErrorCode::Timeout),
                 false => Refusal::Reject(RejectCode::Busy),
             };
             self.start_draining(refusal, PeerError::Truncated.into());

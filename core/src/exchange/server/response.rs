@@ -22,14 +22,18 @@ impl<A: RecordAead> ServerExchange<A> {
         if !self.is_request_whole() {
             return Err(Misuse::State("no request waits for a response").into());
         }
-        let outgoing = self.accept(padding)?;
-        let begun = outgoing.head(|out| head.encode(out));
+        self.accept(padding)?.head(|out| head.encode(out))?;
         self.state = ServerState::Responding;
-        begun
+        Ok(())
     }
 
-    /// Queues ACCEPT and moves the keys on to the response.
+    /// Queues ACCEPT and moves the keys on to the response, if that has not been done: for a head that was refused, say.
     fn accept(&mut self, padding: Padding) -> Result<&mut Outgoing<A>, Error> {
+        if let Some(outgoing) = &mut self.sending {
+            outgoing.set_padding(padding);
+            // The borrow that is returned must not reach over what follows.
+            return self.open_sending();
+        }
         let opener = self
             .opener
             .take()
@@ -57,7 +61,7 @@ impl<A: RecordAead> ServerExchange<A> {
     pub fn send_data(&mut self, content: &[u8]) -> Result<usize, Error> {
         let outgoing = self.open_response()?;
         let mut taken = 0;
-        while taken < content.len() && outgoing.queue().len() < QUEUE_LIMIT {
+        while taken < content.len() && outgoing.queued() < QUEUE_LIMIT {
             taken += outgoing.data(&content[taken..])?;
         }
         Ok(taken)
@@ -75,10 +79,15 @@ impl<A: RecordAead> ServerExchange<A> {
     }
 
     fn open_response(&mut self) -> Result<&mut Outgoing<A>, Error> {
-        match &mut self.sending {
-            Some(outgoing) if !self.response_ended => Ok(outgoing),
+        match self.state {
+            ServerState::Responding if !self.response_ended => self.open_sending(),
             _ => Err(Misuse::State("no response is under way").into()),
         }
+    }
+
+    fn open_sending(&mut self) -> Result<&mut Outgoing<A>, Error> {
+        let none = Misuse::State("no response is under way");
+        Ok(self.sending.as_mut().ok_or(none)?)
     }
 
     /// Ends the exchange with an error, before the response or in the middle of it.
@@ -106,22 +115,20 @@ impl<A: RecordAead> ServerExchange<A> {
         } else {
             &content[..1]
         };
-        let outgoing = match &mut self.sending {
-            Some(outgoing) => outgoing,
-            None => self.accept(Padding::Padme)?,
-        };
-        outgoing.last(FrameType::Error, content)
+        // What no HEAD came before is padded in this way, whatever was asked for; what one came before goes on as it began.
+        self.accept(Padding::Padme)?.last(FrameType::Error, content)
     }
 
     /// Writes the next bytes to send into `out` and says how many; 0 when there are none.
     pub fn poll_transmit(&mut self, out: &mut [u8]) -> usize {
         match &mut self.sending {
-            Some(outgoing) => outgoing.queue().transmit(out),
+            Some(outgoing) => outgoing.transmit(out),
             None => self.queue.transmit(out),
         }
     }
 
-    /// Bytes that [`poll_transmit`](Self::poll_transmit) would give now.
+    /// Bytes that [`poll_transmit`](Self::poll_transmit) would give at least: 0 only when there are none. What pads the response is
+    /// sealed as the rest leaves.
     pub fn pending_transmit(&self) -> usize {
         self.sending
             .as_ref()
