@@ -299,6 +299,55 @@ fn a_late_cancel() {
     }
 }
 
+/// RAW-3: nor does one leave a stream on which nothing is under way waiting for a request.
+#[test]
+fn after_a_late_cancel_nothing_is_under_way() {
+    let idle = GatewayConfig::new(MEMORY).idle_deadline;
+    let cancelled = |answered_first: bool| {
+        let mut line = Line::new(echo);
+        let mut client = line.client(b"x");
+        line.hear(&sent(&mut client));
+        client.cancel().expect("it has not heard the answer");
+        let cancel = sent(&mut client);
+        if answered_first {
+            line.written();
+            for byte in cancel {
+                line.hear(&[byte]);
+            }
+        } else {
+            line.hear(&cancel);
+            line.written();
+        }
+        line
+    };
+    for answered_first in [true, false] {
+        let mut line = cancelled(answered_first);
+        line.wait_until(GatewayConfig::new(MEMORY).request_deadline);
+        assert_eq!(line.written(), b"", "an answer that nobody asked for");
+        assert_eq!(line.connection.deadline(), Some(idle));
+        line.hear(&[0x01, 0, 0, 1, 1]);
+        assert_eq!(line.written()[4..], line.gateway.key_set().to_bytes());
+
+        let mut line = cancelled(answered_first);
+        line.connection.handle_end();
+        assert_eq!((line.written(), line.poll()), (vec![], Doing::Close));
+    }
+}
+
+/// A stream that is to end does not wait for a request that nobody has begun.
+#[cfg(feature = "futures-io")]
+#[test]
+fn a_late_cancel_does_not_hold_up_the_end() {
+    let mut line = Line::new(echo);
+    let mut client = line.client(b"x");
+    line.hear(&sent(&mut client));
+    line.written();
+    client.cancel().expect("it has not heard the answer");
+    line.hear(&sent(&mut client));
+    line.connection.finish();
+    assert_eq!(line.poll(), Doing::Close);
+}
+
 /// Section 13: who closes its half has not cancelled.
 #[test]
 fn a_client_that_closes_its_half() {
