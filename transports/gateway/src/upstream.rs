@@ -13,13 +13,15 @@ use hyper::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
     TRANSFER_ENCODING,
 };
-use hyper::{Request, Response};
+use hyper::http::response::Parts;
+use hyper::{Request, Response, Version};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use sealwire::server::{Handler, PieceStream, Reply, ReplyBody};
 use sealwire_core::ErrorCode;
+use sealwire_core::chat::json::Json;
 use sealwire_core::exchange::ReceivedRequest;
 use sealwire_core::head::Direction;
 use sealwire_memlock::{SecureBytes, SecureMemory};
@@ -112,20 +114,28 @@ impl Upstream {
             request = request.header(AUTHORIZATION, value);
         }
         let body = Full::new(Bytes::from_owner(Owned(received.into_body())));
-        request.body(body).map_err(|_| ErrorCode::Malformed)
+        request.body(body).map_err(|error| {
+            // Section 6.1 allows paths that HTTP's types do not take: no upstream serves those.
+            log::debug!("a request has a head that is none in HTTP: {error}");
+            ErrorCode::Forbidden
+        })
     }
 
     /// The reply to an answer that has begun.
     async fn reply(&self, answer: Response<Incoming>) -> Result<Reply, ErrorCode> {
         let (parts, body) = answer.into_parts();
         let content_type = text(&parts.headers, &CONTENT_TYPE);
-        // A body that ends with the connection does not show whether it is whole.
-        let open_ended =
-            body.size_hint().exact().is_none() && !parts.headers.contains_key(TRANSFER_ENCODING);
-        let is_stream = content_type.as_deref().is_some_and(is_event_stream);
-        let body = match is_stream {
+        let open_ended = ends_with_connection(&parts, &body);
+        let essence = content_type.as_deref().map_or("", essence);
+        let body = match essence.eq_ignore_ascii_case(EVENT_STREAM) {
             true => ReplyBody::Stream(self.stream(body, open_ended)?),
-            false => ReplyBody::Whole(self.whole(body).await?),
+            false => {
+                let whole = self.whole(body).await?;
+                if open_ended {
+                    judge_open_ended(essence, whole.expose())?;
+                }
+                ReplyBody::Whole(whole)
+            }
         };
         let mut reply = Reply::new(parts.status.as_u16(), "", body);
         reply.content_type = content_type;
@@ -259,9 +269,32 @@ fn listed(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
-fn is_event_stream(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case(EVENT_STREAM)
+/// A content type without its parameters.
+fn essence(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// Whether a body ends with its connection, which does not show whether it is whole. HTTP/2 tells the end of a body from a cut.
+fn ends_with_connection(head: &Parts, body: &Incoming) -> bool {
+    head.version < Version::HTTP_2
+        && body.size_hint().exact().is_none()
+        && !head.headers.contains_key(TRANSFER_ENCODING)
+}
+
+/// JSON that ended with its connection is passed on if it is whole; of other types nobody can tell.
+fn judge_open_ended(essence: &str, body: &[u8]) -> Result<(), ErrorCode> {
+    let essence = essence.to_ascii_lowercase();
+    if essence != "application/json" && !essence.ends_with("+json") {
+        log::warn!("an answer of the upstream ended with its connection: it may not be whole");
+        return Ok(());
+    }
+    match Json::from_bytes(body) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            log::warn!("an answer of the upstream ended with its connection, cut off: {error}");
+            Err(ErrorCode::Upstream)
+        }
+    }
 }
 
 /// An error and what lies beneath it.
@@ -273,4 +306,69 @@ fn chain(error: &dyn std::error::Error) -> String {
         next = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+
+    use futures_util::StreamExt;
+    use http_body_util::{Empty, StreamBody};
+    use hyper::body::Frame;
+    use hyper::service::service_fn;
+    use hyper_util::rt::TokioIo;
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    const EVENT: &[u8] = b"data: {}\n\n";
+
+    /// What an upstream over HTTP/2 answers that streams an event and then, once that was seen, ends the stream or breaks it.
+    async fn over_http2(breaks: bool, seen: &Arc<Notify>) -> Response<Incoming> {
+        let seen = seen.clone();
+        let answer = service_fn(move |_| {
+            let seen = seen.clone();
+            let end = stream::once(async move {
+                seen.notified().await;
+                match breaks {
+                    true => Err(std::io::Error::other("on purpose")),
+                    false => Ok(Frame::data(Bytes::new())),
+                }
+            });
+            let event = stream::iter([Ok(Frame::data(Bytes::from_static(EVENT)))]);
+            let answer = Response::builder().header(CONTENT_TYPE, EVENT_STREAM);
+            let answer = answer.body(StreamBody::new(Box::pin(event.chain(end))));
+            async { Ok::<_, Infallible>(answer.expect("a response")) }
+        });
+        let (ours, theirs) = tokio::io::duplex(4096);
+        let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        tokio::spawn(server.serve_connection(TokioIo::new(theirs), answer));
+        let begun =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(ours)).await;
+        let (mut sender, connection) = begun.expect("it speaks HTTP/2");
+        tokio::spawn(connection);
+        let request = Request::new(Empty::<Bytes>::new());
+        sender.send_request(request).await.expect("answered")
+    }
+
+    /// The end of a stream of HTTP/2 is told from a cut: no `[DONE]` is needed.
+    #[tokio::test]
+    async fn http2_says_itself_whether_a_stream_is_whole() {
+        let url = "http://127.0.0.1:1".parse().expect("a URL");
+        let upstream = Upstream::new(&url, SecureMemory::default()).expect("set up");
+        for breaks in [false, true] {
+            let seen = Arc::new(Notify::new());
+            let answer = over_http2(breaks, &seen).await;
+            let reply = upstream.reply(answer).await.expect("begun");
+            let ReplyBody::Stream(mut pieces) = reply.body else {
+                panic!("not streamed");
+            };
+            let first = pieces.next().await.expect("a piece").expect("an event");
+            assert_eq!(first.expose(), EVENT);
+            seen.notify_one();
+            let end = pieces.next().await.map(|end| end.expect_err("no event"));
+            assert_eq!(end, breaks.then_some(ErrorCode::Upstream));
+        }
+    }
 }

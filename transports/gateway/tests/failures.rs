@@ -149,9 +149,15 @@ fn the_upstream_answers_half() {
     let whole = Upstream::saying(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{\"choices\":[{\"message\":",
     );
-    for ended in ask(&whole.url) {
-        ended.expect(5, &["server behind the gateway failed"]);
-        assert_eq!(ended.out, "");
+    // Nor if it ends with its connection, and its end does not show.
+    let open_ended = Upstream::saying(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n{\"choices\":[{\"message\":",
+    );
+    for upstream in [whole, open_ended] {
+        for ended in ask(&upstream.url) {
+            ended.expect(5, &["server behind the gateway failed"]);
+            assert_eq!(ended.out, "");
+        }
     }
 }
 

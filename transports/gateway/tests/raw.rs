@@ -5,6 +5,7 @@ mod support;
 
 use std::process::Command;
 
+use sealwire::ErrorKind;
 use sealwire::blocking::SecureChatCompletion;
 use sealwire::chat::{ChatRequest, Message};
 use support::upstream::answering;
@@ -42,6 +43,18 @@ fn one_gateway_on_both() {
     args.push("What does the heron see?");
     run(args).expect(0, &[]);
     assert_eq!(upstream.received().len(), 3);
+}
+
+/// Section 6.1 allows paths that HTTP's types do not take: nothing is malformed, but no upstream can serve them.
+#[test]
+fn a_path_that_no_upstream_takes_is_not_served() {
+    let upstream = answering(&["never"]);
+    let serve = Serve::with(&upstream.url, &["--listen-raw", "127.0.0.1:0"]);
+    let client = client(&serve);
+    let body = client.memory().with_capacity(0).expect("memory");
+    let error = client.request("GET", "/v1/a<b", body);
+    assert_eq!(error.expect_err("not served").kind(), ErrorKind::Forbidden);
+    assert_eq!(upstream.received().len(), 0);
 }
 
 /// A stream between two exchanges is closed at once, and nothing is cut off.

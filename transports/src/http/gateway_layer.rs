@@ -236,9 +236,9 @@ fn opened(
         sent: head.time,
     });
     let mut parts = head_parts(&head).map_err(|error| {
-        // The protocol allows methods and paths that HTTP's types do not take.
+        // Section 6.1 allows paths that HTTP's types do not take: no router serves those.
         log::debug!("a request has a head that is none in HTTP: {error}");
-        ErrorCode::Malformed
+        ErrorCode::Forbidden
     })?;
     parts.extensions = extensions;
     let body = match rest {

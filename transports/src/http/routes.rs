@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use sealwire_core::Error as CoreError;
 
@@ -30,10 +30,10 @@ pub(crate) fn unsealed<H, B>(shared: &Shared<H>, request: &Request<B>) -> Respon
             reply.headers_mut().insert(CONTENT_TYPE, json);
             reply
         }
-        path if path == shared.keys_path => refuse(StatusCode::METHOD_NOT_ALLOWED),
+        path if path == shared.keys_path => refuse_method("GET, HEAD"),
         path if path != shared.send_path => refuse(StatusCode::NOT_FOUND),
         _ if request.method() == Method::POST => refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE),
-        _ => refuse(StatusCode::METHOD_NOT_ALLOWED),
+        _ => refuse_method("POST"),
     }
 }
 
@@ -67,6 +67,14 @@ fn refuse(status: StatusCode) -> Response<SealedBody> {
         crate::MEDIA_TYPE
     );
     plain(status, text)
+}
+
+/// Another method is served here (RFC 9110, section 15.5.6).
+fn refuse_method(served: &'static str) -> Response<SealedBody> {
+    let mut reply = refuse(StatusCode::METHOD_NOT_ALLOWED);
+    let served = HeaderValue::from_static(served);
+    reply.headers_mut().insert(ALLOW, served);
+    reply
 }
 
 fn plain(status: StatusCode, text: String) -> Response<SealedBody> {

@@ -91,8 +91,6 @@ pub(crate) enum Doing {
 pub(crate) struct RawConnection<H> {
     shared: Arc<Shared<H>>,
     stage: Stage,
-    /// A request has begun to arrive.
-    has_begun: bool,
     /// What arrived and was not taken yet.
     input: Vec<u8>,
     output: Vec<u8>,
@@ -138,7 +136,6 @@ impl<H: Handler> RawConnection<H> {
         Self {
             stage: receiving(&shared),
             shared,
-            has_begun: false,
             input: Vec::new(),
             output: Vec::new(),
             written: 0,
@@ -192,11 +189,19 @@ impl<H: Handler> RawConnection<H> {
     }
 
     pub(crate) fn handle_input(&mut self, bytes: &[u8], now: Duration) {
-        if !mem::replace(&mut self.has_begun, true) {
+        if !self.has_begun() {
             // From here on the request has its own deadline.
             self.since = now;
         }
         self.input.extend_from_slice(bytes);
+    }
+
+    /// Whether something of a request has arrived, which a late CANCEL is not (RAW-3). Before that the connection is idle.
+    fn has_begun(&self) -> bool {
+        match &self.stage {
+            Stage::Receiving(exchange) => exchange.has_begun() || !self.input.is_empty(),
+            _ => true,
+        }
     }
 
     /// Whether to read. A client that does not take its answers is not read from either.
@@ -223,8 +228,7 @@ impl<H: Handler> RawConnection<H> {
     /// The client began anew, on a line that cannot be closed: what was under way ends without an answer (RAW-4).
     #[cfg(feature = "std")]
     pub(crate) fn begin_anew(&mut self, gateway: &RawGateway<H>, now: Duration) {
-        let is_idle = matches!(self.stage, Stage::Receiving(_)) && !self.has_begun;
-        if !is_idle || !self.output().is_empty() {
+        if self.has_begun() || !self.output().is_empty() {
             *self = Self::new(gateway, now);
         }
     }
@@ -233,7 +237,7 @@ impl<H: Handler> RawConnection<H> {
     pub(crate) fn deadline(&self) -> Option<Duration> {
         let limit = match &self.stage {
             _ if !self.output().is_empty() => self.shared.idle_deadline,
-            Stage::Receiving(_) if !self.has_begun => self.shared.idle_deadline,
+            Stage::Receiving(_) if !self.has_begun() => self.shared.idle_deadline,
             Stage::Receiving(_) => self.shared.request_deadline,
             Stage::Parting(_) => PARTING.0,
             _ => return None,
@@ -245,10 +249,10 @@ impl<H: Handler> RawConnection<H> {
         if self.deadline().is_none_or(|due| now < due) {
             return;
         }
-        let is_quiet = self.output().is_empty();
+        let is_late = self.has_begun() && self.output().is_empty();
         match &mut self.stage {
             // ORDER-4: what has arrived of the request is refused, in case its client still listens.
-            Stage::Receiving(exchange) if self.has_begun && is_quiet => {
+            Stage::Receiving(exchange) if is_late => {
                 exchange.handle_deadline(unix_now());
                 self.since = now;
             }
@@ -266,7 +270,6 @@ impl<H: Handler> RawConnection<H> {
             // RAW-2
             Some(ServerEvent::KeysRequested) => {
                 exchange.send_keys(&self.shared.key_set())?;
-                self.has_begun = !self.input.is_empty();
             }
             Some(ServerEvent::Request) => {
                 if let Some(request) = exchange.take_request() {
@@ -275,15 +278,11 @@ impl<H: Handler> RawConnection<H> {
             }
             Some(ServerEvent::Cancelled) => exchange.fail(ErrorCode::Cancelled, unix_now())?,
             Some(ref event) => log::debug!("request not served: {event:?}"),
-            None if consumed == 0 && self.is_last && !self.has_begun => {
+            None if consumed > 0 => {}
+            None if !exchange.has_begun() && (self.is_last || self.has_ended) => {
                 return Ok((Stage::Closed, true));
             }
-            None if consumed == 0 && self.has_ended => {
-                if !self.has_begun {
-                    return Ok((Stage::Closed, true));
-                }
-                exchange.handle_eof(unix_now());
-            }
+            None if self.has_ended => exchange.handle_eof(unix_now()),
             None => {}
         }
         if exchange.state() == ServerState::Done {
@@ -325,11 +324,19 @@ impl<H: Handler> RawConnection<H> {
         cx: &mut Context<'_>,
     ) -> Result<(Stage, bool), CoreError> {
         let (_, event) = self.feed(&mut exchange);
-        if event == Some(ServerEvent::Cancelled) {
-            drop(handling);
-            exchange.fail(ErrorCode::Cancelled, unix_now())?;
-            let sealed = Sealed::over(*exchange);
-            return Ok((Stage::Responding(Box::new(sealed)), true));
+        match event {
+            Some(ServerEvent::Cancelled) => {
+                drop(handling);
+                exchange.fail(ErrorCode::Cancelled, unix_now())?;
+                let sealed = Sealed::over(*exchange);
+                return Ok((Stage::Responding(Box::new(sealed)), true));
+            }
+            // ORDER-4: what came was no CANCEL. Nobody waits for the handler any more.
+            Some(event) => {
+                log::debug!("request not served: {event:?}");
+                return Ok((Stage::Receiving(exchange), true));
+            }
+            None => {}
         }
         let Poll::Ready(result) = handling.work.as_mut().poll(cx) else {
             return Ok((Stage::Handling(exchange, handling), false));
@@ -364,7 +371,6 @@ impl<H: Handler> RawConnection<H> {
                 None if self.is_last => (Stage::Closed, true),
                 None => {
                     self.has_answered = false;
-                    self.has_begun = !self.input.is_empty();
                     (receiving(&self.shared), true)
                 }
             },

@@ -226,21 +226,23 @@ impl<H> Shared<H> {
         mut run: Option<Run>,
         result: Result<Reply, ErrorCode>,
     ) -> Result<Sealed, CoreError> {
-        if let Some(run) = run.as_mut().filter(|_| is_retryable(&result)) {
+        let answer = result.and_then(|reply| match self.respond(&mut exchange, asked, &reply) {
+            Ok(()) => Ok(reply),
+            Err(error) => {
+                log::warn!("the handler's reply cannot be sent: {error}");
+                Err(ErrorCode::Internal)
+            }
+        });
+        if let Some(run) = run.as_mut().filter(|_| is_retryable(&answer)) {
             run.failed();
         }
-        let code = match result {
-            Ok(reply) => match self.respond(&mut exchange, asked, &reply) {
-                Ok(()) => return Ok(Sealed::new(exchange, reply.body, run)),
-                Err(error) => {
-                    log::warn!("the handler's reply cannot be sent: {error}");
-                    ErrorCode::Internal
-                }
-            },
-            Err(code) => code,
-        };
-        exchange.fail(code, unix_now())?;
-        Ok(Sealed::over(exchange))
+        match answer {
+            Ok(reply) => Ok(Sealed::new(exchange, reply.body, run)),
+            Err(code) => {
+                exchange.fail(code, unix_now())?;
+                Ok(Sealed::over(exchange))
+            }
+        }
     }
 
     /// Begins the response; its body is to follow.
@@ -314,8 +316,8 @@ pub(crate) async fn unless_it_panics(
 }
 
 /// Whether a client may try again after this (spec section 8.1).
-fn is_retryable(result: &Result<Reply, ErrorCode>) -> bool {
-    match result {
+fn is_retryable(answer: &Result<Reply, ErrorCode>) -> bool {
+    match answer {
         Ok(reply) => matches!(reply.status, 429 | 500 | 502 | 503 | 504),
         Err(code) => matches!(
             code,

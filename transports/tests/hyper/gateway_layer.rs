@@ -201,6 +201,17 @@ async fn a_request_that_is_not_whole_does_not_reach_the_router() {
     assert_eq!(reached.load(Ordering::SeqCst), 0);
 }
 
+/// Section 6.1 allows paths that HTTP's types do not take: nothing is malformed, but no router can serve them.
+#[tokio::test]
+async fn a_path_that_no_router_takes_is_not_served() {
+    let (router, reached) = counting();
+    let client = behind_gateway(router).await;
+    let error = client.request("GET", "/v1/a<b", bytes(b"")).await;
+    let error = error.expect_err("not served");
+    assert_eq!(error.kind(), ErrorKind::Forbidden, "{}", printed(&error));
+    assert_eq!(reached.load(Ordering::SeqCst), 0);
+}
+
 #[tokio::test]
 async fn a_limit_of_the_layer_is_told() {
     let (router, reached) = counting();

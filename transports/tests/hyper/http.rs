@@ -59,20 +59,24 @@ async fn paths_methods_and_content_types() {
         head.starts_with("http/1.1 200") && body.is_empty(),
         "{head}"
     );
-    for (request, status) in [
-        ("POST /.well-known/sealwire-keys", "405"),
-        ("GET /sealwire/v1", "405"),
-        ("PUT /sealwire/v1", "405"),
-        ("POST /sealwire/v1/", "404"),
-        ("POST /sealwire/v2", "404"),
-        ("POST /v1/chat/completions", "404"),
-        ("GET /", "404"),
+    // RFC 9110, section 15.5.6: a refusal of the method names those that are served.
+    let (keys, send) = (Some("get, head"), Some("post"));
+    for (request, status, allow) in [
+        ("POST /.well-known/sealwire-keys", "405", keys),
+        ("GET /sealwire/v1", "405", send),
+        ("PUT /sealwire/v1", "405", send),
+        ("POST /sealwire/v1/", "404", None),
+        ("POST /sealwire/v2", "404", None),
+        ("POST /v1/chat/completions", "404", None),
+        ("GET /", "404", None),
     ] {
         let (head, _) = exchange(&server, request, b"").await;
         assert!(
             head.starts_with(&format!("http/1.1 {status}")),
             "{request}: {head}"
         );
+        let found = head.lines().find_map(|line| line.strip_prefix("allow: "));
+        assert_eq!(found, allow, "{request}");
         assert!(!head.contains("application/sealwire"), "{request}: {head}");
     }
     let address = server.url.trim_start_matches("http://");

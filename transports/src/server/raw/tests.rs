@@ -32,6 +32,7 @@ async fn echo(request: ReceivedRequest) -> Result<Reply, ErrorCode> {
 struct Line<H> {
     gateway: RawGateway<H>,
     connection: RawConnection<H>,
+    idempotency_key: Option<&'static str>,
     now: Duration,
 }
 
@@ -41,13 +42,15 @@ impl<H: Handler> Line<H> {
         Self {
             connection: RawConnection::new(&gateway, Duration::ZERO),
             gateway,
+            idempotency_key: None,
             now: Duration::ZERO,
         }
     }
 
     fn client(&self, body: &[u8]) -> ClientExchange {
         let key = self.gateway.key_set().select(Suite::P256, unix_now());
-        let request = Request::new("POST", "/", MEMORY.copy_from(body).expect("memory"));
+        let mut request = Request::new("POST", "/", MEMORY.copy_from(body).expect("memory"));
+        request.idempotency_key = self.idempotency_key.map(Into::into);
         let options = ClientOptions {
             one_exchange: false,
             ..ClientOptions::default()
@@ -242,6 +245,41 @@ fn cancel_while_the_handler_works() {
     }
 }
 
+/// ORDER-4: what follows END and is no CANCEL stops the handler too, and its client is told before the connection ends.
+#[test]
+fn a_cancel_that_is_none() {
+    let too_large = GatewayConfig::new(MEMORY).options.request.frame as u32;
+    let of_length = |length: u32| {
+        let [_, rest @ ..] = length.to_be_bytes();
+        let header = [&[0x14][..], &rest].concat();
+        [header, vec![0; length as usize]].concat()
+    };
+    for (cancel, expected) in [
+        (of_length(18), ErrorCode::Malformed),
+        (of_length(5), ErrorCode::Malformed),
+        (of_length(too_large), ErrorCode::TooLarge),
+    ] {
+        let dropped = Arc::new(AtomicBool::new(false));
+        let guard = dropped.clone();
+        let mut line = Line::new(move |_: ReceivedRequest| {
+            let guard = Dropped(guard.clone());
+            async move {
+                let _guard = guard;
+                pending().await
+            }
+        });
+        let mut client = line.client(b"x");
+        line.hear(&sent(&mut client));
+        assert!(!dropped.load(Ordering::SeqCst));
+        for byte in cancel {
+            line.hear(&[byte]);
+        }
+        assert!(dropped.load(Ordering::SeqCst), "{expected:?}");
+        let answer = line.written();
+        assert_eq!(heard(&mut client, &answer), Err(Some(expected)));
+    }
+}
+
 /// RAW-3: a CANCEL that crossed the end of the answer disturbs nothing.
 #[test]
 fn a_late_cancel() {
@@ -259,6 +297,55 @@ fn a_late_cancel() {
             "nothing is shown of it"
         );
     }
+}
+
+/// RAW-3: nor does one leave a stream on which nothing is under way waiting for a request.
+#[test]
+fn after_a_late_cancel_nothing_is_under_way() {
+    let idle = GatewayConfig::new(MEMORY).idle_deadline;
+    let cancelled = |answered_first: bool| {
+        let mut line = Line::new(echo);
+        let mut client = line.client(b"x");
+        line.hear(&sent(&mut client));
+        client.cancel().expect("it has not heard the answer");
+        let cancel = sent(&mut client);
+        if answered_first {
+            line.written();
+            for byte in cancel {
+                line.hear(&[byte]);
+            }
+        } else {
+            line.hear(&cancel);
+            line.written();
+        }
+        line
+    };
+    for answered_first in [true, false] {
+        let mut line = cancelled(answered_first);
+        line.wait_until(GatewayConfig::new(MEMORY).request_deadline);
+        assert_eq!(line.written(), b"", "an answer that nobody asked for");
+        assert_eq!(line.connection.deadline(), Some(idle));
+        line.hear(&[0x01, 0, 0, 1, 1]);
+        assert_eq!(line.written()[4..], line.gateway.key_set().to_bytes());
+
+        let mut line = cancelled(answered_first);
+        line.connection.handle_end();
+        assert_eq!((line.written(), line.poll()), (vec![], Doing::Close));
+    }
+}
+
+/// A stream that is to end does not wait for a request that nobody has begun.
+#[cfg(feature = "futures-io")]
+#[test]
+fn a_late_cancel_does_not_hold_up_the_end() {
+    let mut line = Line::new(echo);
+    let mut client = line.client(b"x");
+    line.hear(&sent(&mut client));
+    line.written();
+    client.cancel().expect("it has not heard the answer");
+    line.hear(&sent(&mut client));
+    line.connection.finish();
+    assert_eq!(line.poll(), Doing::Close);
 }
 
 /// Section 13: who closes its half has not cancelled.
@@ -306,6 +393,30 @@ fn a_handler_that_panics() {
     for (body, expected) in [
         (&b"panic"[..], Err(Some(ErrorCode::Internal))),
         (b"fine", Ok(b"fine".to_vec())),
+    ] {
+        let mut client = line.client(body);
+        line.hear(&sent(&mut client));
+        assert_eq!(heard(&mut client, &line.written()), expected);
+    }
+}
+
+/// REPLAY-6: what counts is what the client was told, not what the handler wanted to say.
+#[test]
+fn a_reply_that_cannot_be_sent() {
+    let mut line = Line::new(|request: ReceivedRequest| async move {
+        let status = match request.body().expose() {
+            b"broken" => 99,
+            _ => 200,
+        };
+        let mut reply = echo(request).await?;
+        reply.status = status;
+        Ok(reply)
+    });
+    line.idempotency_key = Some("once");
+    for (body, expected) in [
+        (&b"broken"[..], Err(Some(ErrorCode::Internal))),
+        (b"mended", Ok(b"mended".to_vec())),
+        (b"mended", Err(Some(ErrorCode::Duplicate))),
     ] {
         let mut client = line.client(body);
         line.hear(&sent(&mut client));
