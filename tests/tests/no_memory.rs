@@ -94,6 +94,8 @@ fn at_each_point(mut exchange: impl FnMut(&mut Calls) -> bool) -> (usize, usize)
     }
 }
 
+/// A client, and whether memory failed before it could be made.
+#[allow(clippy::result_large_err)] // the request comes back, whatever its size
 fn make_client(
     world: &mut World,
     calls: &mut Calls,
