@@ -19,11 +19,12 @@ use sealwire::core::session::SessionError;
 use sealwire::hyper::{SealedUpload, SecureChatCompletion};
 use sealwire::server::{GatewayConfig, Reply, ReplyBody};
 use sealwire::{ErrorKind, Metadata};
+use tower::util::BoxCloneService;
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::handler::at_once;
 use crate::server::Server;
-use crate::support::{MEMORY, bytes, json};
+use crate::support::{CHAT, MEMORY, bytes, chat, json};
 
 use crate::layers::{body, gateway_layer, hyper_client, listen, text};
 
@@ -141,6 +142,26 @@ async fn a_request_that_cannot_be_sealed_is_not_sent() {
         .oneshot(get("https://gateway.example/base/v1"))
         .await;
     assert_eq!(sent.load(Ordering::SeqCst), 1, "the keys are asked for");
+}
+
+/// A service that one thread at a time may use is enough for futures that go from thread to thread.
+#[tokio::test]
+async fn futures_are_send_over_a_service_that_is_not_sync() {
+    fn send<T: Send>(future: T) -> T {
+        future
+    }
+    let server = Server::start(at_once(|_| Ok(json(200, CHAT)))).await;
+    let layer = server.builder().layer().expect("configured");
+    let client = layer.layer(BoxCloneService::new(hyper_client()));
+    let request = chat();
+    let answer = send(client.create(&request)).await;
+    assert_eq!(answer.expect("answered").choices().count(), 1);
+    let stream = send(client.stream(&request)).await;
+    assert_eq!(stream.expect_err("not streamed").kind(), ErrorKind::Server);
+    let answer = send(client.request("GET", "/", bytes(b""))).await;
+    assert_eq!(answer.expect("answered").body().expose(), CHAT);
+    let keys = send(client.fetch_keys()).await;
+    assert_eq!(keys.expect("fetched").pin(), server.pin);
 }
 
 #[tokio::test]
