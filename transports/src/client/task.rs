@@ -1,5 +1,6 @@
 //! A session with what its driver remembers beside it.
 
+use core::fmt;
 use core::time::Duration;
 
 use rand_core::TryCryptoRng;
@@ -36,6 +37,12 @@ pub(crate) enum Next {
     Wait(Duration),
     /// Nothing: the answer was whole.
     Done,
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").finish_non_exhaustive()
+    }
 }
 
 impl Task {

@@ -8,5 +8,6 @@ mod half_closed;
 mod handler;
 mod serial;
 mod server;
+mod stopping;
 #[path = "../support/mod.rs"]
 mod support;
