@@ -63,6 +63,7 @@ enum What {
     Config(&'static str),
     Chat(ChatError),
     NotStreamed,
+    StreamFailed,
 }
 
 impl Error {
@@ -93,11 +94,12 @@ impl Error {
             300..=499 => ErrorKind::InvalidRequest,
             _ => ErrorKind::Server,
         };
-        let mut error = Self::new(kind, What::Status).of(metadata);
-        error.0.retry_after = metadata.retry_after;
-        // What is no JSON says nothing that the status does not.
-        error.0.body = ErrorBody::parse(body).ok();
-        error
+        Self::new(kind, What::Status).told_by(metadata, body)
+    }
+
+    /// The server ended its stream with an error.
+    pub(crate) fn stream_failed(metadata: &Metadata, body: SecureBytes) -> Self {
+        Self::new(ErrorKind::Server, What::StreamFailed).told_by(metadata, body)
     }
 
     /// The answer should have been server-sent events.
@@ -112,6 +114,15 @@ impl Error {
             _ => ErrorKind::Server,
         };
         Self::new(kind, What::Chat(error)).of(metadata)
+    }
+
+    /// What the server says itself.
+    fn told_by(self, metadata: &Metadata, body: SecureBytes) -> Self {
+        let mut error = self.of(metadata);
+        error.0.retry_after = metadata.retry_after;
+        // What is no JSON says nothing that the status does not.
+        error.0.body = ErrorBody::parse(body).ok();
+        error
     }
 
     fn of(mut self, metadata: &Metadata) -> Self {
@@ -182,6 +193,9 @@ impl Error {
                 "change the request; the server's own words are in `Error::body`"
             }
             (ErrorKind::Server, What::Status) => "try again, or tell whoever runs the server",
+            (ErrorKind::Server, What::StreamFailed) => {
+                "what came is no whole answer; the server's own words are in `Error::body`"
+            }
             (ErrorKind::Server, What::NotStreamed) => "ask for a whole answer instead",
             (ErrorKind::Connection, What::Session(SessionError::Connection(Failure::Connect))) => {
                 "check the base URL, the network, and whether the gateway runs"
@@ -284,6 +298,7 @@ impl fmt::Display for Error {
             }
             What::Chat(error) => write!(f, "the request cannot be written: {error}")?,
             What::NotStreamed => f.write_str("the server did not stream its answer")?,
+            What::StreamFailed => f.write_str("the server ended its stream with an error")?,
         }
         if let Some(seconds) = self.0.retry_after {
             write!(f, "; it asked to wait {seconds} s")?;

@@ -234,6 +234,11 @@ fn of_answer(error: &Error) -> Failure {
             error.to_string(),
             "run `sealwire info` for the state of secure memory",
         ),
+        _ if status < 300 && error.body().is_some() => (
+            Exit::Refused,
+            "the model server ended its answer with an error".into(),
+            "try again; if it stays, tell the gateway's operator",
+        ),
         _ if status < 300 => (
             Exit::Refused,
             error.to_string(),

@@ -108,6 +108,23 @@ fn the_upstream_answers_garbage() {
     });
     let [streamed, _] = ask(&broken_event.url);
     streamed.expect(6, &["not whole"]);
+    // The model server gives up in the middle, and says so.
+    let error_event = Upstream::start(|_, stream| {
+        send(stream, STREAM_HEAD);
+        send(stream, &chunk(&event("a word")));
+        send(
+            stream,
+            &chunk("data: {\"error\":{\"message\":\"overloaded\"}}\n\n"),
+        );
+        send(stream, b"0\r\n\r\n");
+    });
+    let [streamed, _] = ask(&error_event.url);
+    let said = [
+        "not whole: the model server ended its answer with an error",
+        "the server says: overloaded",
+        "operator",
+    ];
+    streamed.expect(6, &said);
 }
 
 #[test]

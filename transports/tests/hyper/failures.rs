@@ -3,12 +3,15 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::StreamExt;
+use futures_util::stream::iter;
 use sealwire::hyper::SecureChatCompletion;
+use sealwire::server::{Reply, ReplyBody};
 use sealwire::{Error, ErrorKind};
 
 use crate::handler::at_once;
-use crate::server::Server;
-use crate::support::{CHAT, chat, json};
+use crate::server::{Server, next_text};
+use crate::support::{CHAT, bytes, chat, delta, json, printed};
 
 #[tokio::test]
 async fn a_configuration_that_cannot_work() {
@@ -70,4 +73,33 @@ async fn a_wait_is_not_silent() {
         !lines.iter().any(|line| line.contains("marker")),
         "{lines:?}"
     );
+}
+
+/// A stream of status 200 can still end with an error: that is told, and not as the status of success. The server's words may quote
+/// the prompt, so they are in [`sealwire::Error::body`] alone.
+#[tokio::test]
+async fn a_stream_that_ends_with_an_error() {
+    let server = Server::start(at_once(|_| {
+        let words = "{\"error\":{\"message\":\"prompt-marker\",\"code\":\"prompt-marker\"}}";
+        let event = format!("data: {words}\n\n");
+        let pieces = iter([bytes(&delta("half")), bytes(event.as_bytes())]).map(Ok);
+        let body = ReplyBody::Stream(pieces.boxed());
+        Ok(Reply::new(200, "text/event-stream", body))
+    }))
+    .await;
+    let mut stream = server.client().stream(&chat()).await.expect("begun");
+    assert_eq!(next_text(&mut stream).await.as_deref(), Some("half"));
+    let error = stream.next().await.expect("an item").expect_err("failed");
+    assert_eq!(
+        (error.kind(), error.status()),
+        (ErrorKind::Server, Some(200))
+    );
+    let said = error.to_string();
+    assert!(said.contains("ended its stream with an error"), "{said}");
+    assert!(said.contains("`Error::body`"), "{said}");
+    assert!(!printed(&error).contains("200"), "{said}");
+    assert!(!printed(&error).contains("prompt-marker"), "{said}");
+    let words = error.body().and_then(|body| body.error()?.message());
+    assert!(words.is_some_and(|words| words == "prompt-marker"));
+    assert!(stream.next().await.is_none());
 }
