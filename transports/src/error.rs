@@ -60,7 +60,7 @@ pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
 enum What {
     Session(SessionError),
     Status,
-    Config(&'static str),
+    Said(&'static str),
     Chat(ChatError),
     NotStreamed,
     StreamFailed,
@@ -81,7 +81,13 @@ impl Error {
 
     /// The client cannot work like this; `what` says what to change.
     pub(crate) fn config(what: &'static str) -> Self {
-        Self::new(ErrorKind::Config, What::Config(what))
+        Self::new(ErrorKind::Config, What::Said(what))
+    }
+
+    /// The request cannot be sent; `what` says why.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn invalid_request(what: &'static str) -> Self {
+        Self::new(ErrorKind::InvalidRequest, What::Said(what))
     }
 
     /// An answer of a status that is no success.
@@ -292,7 +298,7 @@ impl fmt::Display for Error {
                 "the server answered with status {}",
                 self.0.status.unwrap_or_default()
             )?,
-            What::Config(what) => f.write_str(what)?,
+            What::Said(what) => f.write_str(what)?,
             What::Chat(error) if self.0.status.is_some() => {
                 write!(f, "the answer cannot be read: {error}")?;
             }
