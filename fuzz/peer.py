@@ -66,6 +66,8 @@ def request(payload: bytes) -> str:
         return "keys"
     if end.refusal:
         return end.refusal.name
+    if end.head is None:
+        return "nothing"
     return f"complete {bytes(end.body).hex()}"
 
 

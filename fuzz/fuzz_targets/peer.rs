@@ -159,6 +159,9 @@ fn request(world: &World, http: bool, given_out: bool, wire: &[u8]) -> String {
         }
         return format!("complete {}", hex(&body));
     }
+    if !server.has_begun() {
+        return "nothing".into();
+    }
     let mut out = [0; 4096];
     let count = server.poll_transmit(&mut out);
     let (first, frame) = Wire(&out[..count]).last().expect("an answer");
@@ -172,11 +175,7 @@ fn request(world: &World, http: bool, given_out: bool, wire: &[u8]) -> String {
 }
 
 /// What of a stream belongs to its first exchange: up to END and one CANCEL. Ours leaves the rest where it is until it has answered.
-/// A CANCEL before it would be that of an earlier one, of which Python's end knows that there was none.
-fn first_exchange(mut wire: &[u8]) -> &[u8] {
-    if let Some(rest) = wire.strip_prefix(&[FrameType::Cancel as u8]) {
-        wire = rest;
-    }
+fn first_exchange(wire: &[u8]) -> &[u8] {
     let mut frames = Wire(wire);
     if frames.any(|(header, _)| header.kind() == FrameType::End) {
         let rest = frames.0;

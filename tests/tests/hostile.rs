@@ -1,5 +1,5 @@
-//! A recorded exchange, changed in every small way there is: nothing is accepted but a true prefix, nothing panics, and after a
-//! failure nothing more comes out. Protocol: SEAL-2, SEAL-3, SEAL-5, ORDER-1, ORDER-2, ORDER-5, FRAME-6.
+//! A recorded exchange, changed in every small way there is, over HTTP and on a raw stream: nothing is accepted but a true prefix,
+//! nothing panics, and after a failure nothing more comes out. Protocol: SEAL-2, SEAL-3, SEAL-5, ORDER-1, ORDER-2, ORDER-5, FRAME-6.
 
 use sealwire_core::exchange::{
     ClientExchange, ClientOptions, ServerContext, ServerEvent, ServerExchange, ServerOptions,
@@ -17,8 +17,28 @@ const SEED: u64 = 7;
 const QUESTION: &[u8] = br#"{"model":"m","messages":[{"role":"user","content":"hush"}]}"#;
 const PIECES: &[&[u8]] = &[b"data: one\n\n", b"data: two\n\n", b"data: three\n\n"];
 
+/// What an exchange is carried by, and so what may follow its last frame (ORDER-5): nothing, or the next exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carrier {
+    Http,
+    Stream,
+}
+
+const CARRIERS: [Carrier; 2] = [Carrier::Http, Carrier::Stream];
+
+impl Carrier {
+    /// Whether `wire` brings what `truth` does: nothing else, or nothing else before it.
+    fn is_whole(self, wire: &[u8], truth: &[u8]) -> bool {
+        match self {
+            Self::Http => wire == truth,
+            Self::Stream => wire.starts_with(truth),
+        }
+    }
+}
+
 /// A recorded exchange: both wires, and what it takes to build either end again.
 struct Recording {
+    carrier: Carrier,
     request: Vec<u8>,
     response: Vec<u8>,
     world: World,
@@ -27,9 +47,10 @@ struct Recording {
     key: GatewayKey,
 }
 
-fn options() -> ClientOptions {
+fn options(carrier: Carrier) -> ClientOptions {
     ClientOptions {
         padding: Padding::None,
+        one_exchange: carrier == Carrier::Http,
         ..ClientOptions::default()
     }
 }
@@ -42,11 +63,13 @@ fn record_in(suite: Suite, seed: u64, padding: Padding) -> Recording {
     let mut world = World::new(seed);
     let (rng, key) = (world.rng.clone(), world.gateway_key(suite));
     let request = world.request(QUESTION);
-    let mut client = world.client(suite, request, options());
+    let carrier = Carrier::Http;
+    let mut client = world.client(suite, request, options(carrier));
     let request = drain_client(&mut client);
     let (mut server, _) = world.deliver(&request);
     let response = world.answer(&mut server, *client.exchange_id(), PIECES, padding);
     Recording {
+        carrier,
         request,
         response,
         world,
@@ -56,11 +79,29 @@ fn record_in(suite: Suite, seed: u64, padding: Padding) -> Recording {
 }
 
 impl Recording {
+    /// The same bytes, carried by each.
+    fn on_each_carrier(mut self, mut check: impl FnMut(&mut Self)) {
+        for carrier in CARRIERS {
+            self.carrier = carrier;
+            check(&mut self);
+        }
+    }
+
+    /// A gateway that waits for the request, and has seen nothing.
+    fn server(&mut self) -> ServerExchange {
+        self.world.replay = MemoryReplayStore::new(8);
+        self.world.server(ServerOptions {
+            one_exchange: self.carrier == Carrier::Http,
+            ..ServerOptions::default()
+        })
+    }
+
     /// A client in the state in which the response reaches it: made from the same randomness.
     fn client_awaiting(&self) -> ClientExchange {
         let (world, mut rng) = (&self.world, self.rng.clone());
         let request = world.request(QUESTION);
-        let made = ClientExchange::new(&world.memory, &self.key, request, NOW, options(), &mut rng);
+        let options = options(self.carrier);
+        let made = ClientExchange::new(&world.memory, &self.key, request, NOW, options, &mut rng);
         let mut client = made.map_err(|(_, error)| error).expect("as before");
         drain_client(&mut client);
         client
@@ -83,6 +124,17 @@ fn frames(wire: &[u8]) -> Vec<&[u8]> {
     frames
 }
 
+/// The type of each frame that is one.
+fn kinds(mut wire: &[u8]) -> Vec<u8> {
+    let mut kinds = Vec::new();
+    while let Some(&[kind, a, b, c]) = wire.first_chunk() {
+        kinds.push(kind);
+        let size = 4 + u32::from_be_bytes([0, a, b, c]) as usize;
+        wire = wire.get(size..).unwrap_or_default();
+    }
+    kinds
+}
+
 /// Where each frame begins.
 fn frame_starts(wire: &[u8]) -> Vec<usize> {
     frames(wire)
@@ -93,7 +145,7 @@ fn frame_starts(wire: &[u8]) -> Vec<usize> {
         .collect()
 }
 
-/// Every single-byte change: all 255 other values on headers and on clear frames, every bit on sealed bodies.
+/// Every single-byte change: all 255 other values on the headers of frames, every bit on their bodies.
 fn for_each_change(wire: &[u8], mut check: impl FnMut(&[u8], usize)) -> usize {
     let starts = frame_starts(wire);
     let mut changed = wire.to_vec();
@@ -118,10 +170,11 @@ fn for_each_change(wire: &[u8], mut check: impl FnMut(&[u8], usize)) -> usize {
     count
 }
 
-/// Feeds a gateway and says whether a request came out.
-fn is_accepted(world: &mut World, wire: &[u8]) -> bool {
-    world.replay = MemoryReplayStore::new(8);
-    let mut server = world.server(ServerOptions::default());
+/// Feeds a gateway and says whether a request came out; checks that it was the truth, and comes out where that is there.
+fn is_accepted(recording: &mut Recording, wire: &[u8]) -> bool {
+    let mut server = recording.server();
+    let whole = recording.carrier.is_whole(wire, &recording.request);
+    let world = &mut recording.world;
     let mut events = world.feed_server(&mut server, wire);
     assert!(
         server.buffered() <= HELD,
@@ -131,7 +184,11 @@ fn is_accepted(world: &mut World, wire: &[u8]) -> bool {
     server.handle_eof(NOW);
     events.extend(server.poll_event());
     let accepted = events.contains(&ServerEvent::Request);
-    if !accepted {
+    assert_eq!(accepted, whole, "{:02x?}", kinds(wire));
+    if accepted {
+        let request = server.take_request().expect("announced");
+        assert_eq!(request.body().expose(), QUESTION);
+    } else {
         assert!(
             server.take_request().is_none(),
             "a refused request can be taken"
@@ -155,8 +212,7 @@ fn is_accepted(world: &mut World, wire: &[u8]) -> bool {
 
 /// A refused client hears REJECT, or ACCEPT and ERROR, and nothing else.
 fn assert_answers_refusal(server: &mut ServerExchange) {
-    let answer = drain_server(server);
-    let kinds: Vec<u8> = frames(&answer).iter().map(|frame| frame[0]).collect();
+    let kinds = kinds(&drain_server(server));
     assert!(kinds == [0x05] || kinds == [0x04, 0x13], "{kinds:?}");
     assert!(server.is_finished());
 }
@@ -164,6 +220,7 @@ fn assert_answers_refusal(server: &mut ServerExchange) {
 /// Feeds a client; checks that it shows a prefix of the truth and is complete only for the truth itself.
 fn check_response(recording: &Recording, wire: &[u8], step: usize) -> Result<(), Error> {
     let truth = &recording.response[..];
+    let whole = recording.carrier.is_whole(wire, truth);
     let mut client = recording.client_awaiting();
     let mut seen = Seen::default();
     let result = wire.chunks(step).try_for_each(|chunk| {
@@ -182,8 +239,8 @@ fn check_response(recording: &Recording, wire: &[u8], step: usize) -> Result<(),
     );
     assert!(!seen.complete || seen.body == PIECES.concat());
     assert!(seen.error.is_none());
-    if wire == truth {
-        assert!(seen.complete && seen.status == Some(200));
+    if whole {
+        assert!(seen.complete && seen.status == Some(200) && result.is_ok());
     } else {
         assert!(result.is_err() || seen.rejected.is_some());
     }
@@ -202,19 +259,22 @@ fn check_response(recording: &Recording, wire: &[u8], step: usize) -> Result<(),
 #[test]
 fn the_recording_itself_is_accepted_whole_and_byte_by_byte() {
     for &suite in Suite::ALL {
-        let mut recording = record_in(suite, SEED, Padding::None);
-        let request = recording.request.clone();
-        assert!(is_accepted(&mut recording.world, &request));
-        for step in [1, 2, 3, 7, 64, recording.response.len()] {
-            check_response(&recording, &recording.response, step).expect("untouched");
-        }
-        let mut server = recording.world.server(ServerOptions::default());
-        recording.world.replay = MemoryReplayStore::new(8);
-        for byte in request.chunks(1) {
-            assert_eq!(recording.world.feed_server(&mut server, byte), []);
-        }
-        server.handle_eof(NOW);
-        assert_eq!(server.poll_event(), Some(ServerEvent::Request));
+        record_in(suite, SEED, Padding::None).on_each_carrier(|recording| {
+            let request = recording.request.clone();
+            assert!(is_accepted(recording, &request));
+            for step in [1, 2, 3, 7, 64, recording.response.len()] {
+                check_response(recording, &recording.response, step).expect("untouched");
+            }
+            let mut server = recording.server();
+            let mut events = Vec::new();
+            for byte in request.chunks(1) {
+                assert_eq!(events, []);
+                events = recording.world.feed_server(&mut server, byte);
+            }
+            server.handle_eof(NOW);
+            events.extend(server.poll_event());
+            assert_eq!(events, [ServerEvent::Request]);
+        });
     }
 }
 
@@ -222,12 +282,15 @@ fn the_recording_itself_is_accepted_whole_and_byte_by_byte() {
 fn every_cut_of_a_request_is_refused() {
     let mut count = 0;
     for &suite in Suite::ALL {
-        let mut recording = record_in(suite, SEED, Padding::None);
-        for cut in 0..recording.request.len() {
-            let wire = recording.request[..cut].to_vec();
-            assert!(!is_accepted(&mut recording.world, &wire), "cut at {cut}");
-            count += 1;
-        }
+        record_in(suite, SEED, Padding::None).on_each_carrier(|recording| {
+            // A stream may end between exchanges.
+            let least = usize::from(recording.carrier == Carrier::Stream);
+            for cut in least..recording.request.len() {
+                let wire = recording.request[..cut].to_vec();
+                assert!(!is_accepted(recording, &wire), "cut at {cut}");
+                count += 1;
+            }
+        });
     }
     println!("{count} cut requests refused");
 }
@@ -240,24 +303,27 @@ fn every_cut_of_a_response_is_truncated() {
         Padding::Padme,
         Padding::Uniform { frame: 128 },
     ] {
-        let recording = record(SEED, padding);
-        let response = &recording.response;
-        for cut in 0..response.len() {
-            let result = check_response(&recording, &response[..cut], response.len());
-            let truncated = Err(Error::Peer(PeerError::Truncated));
-            assert_eq!(result, truncated, "cut at {cut}");
-            count += 1;
-        }
+        record(SEED, padding).on_each_carrier(|recording| {
+            let response = &recording.response;
+            for cut in 0..response.len() {
+                let result = check_response(recording, &response[..cut], response.len());
+                let truncated = Err(Error::Peer(PeerError::Truncated));
+                assert_eq!(result, truncated, "cut at {cut}");
+                count += 1;
+            }
+        });
     }
     println!("{count} cut responses truncated");
 }
 
 #[test]
 fn every_changed_byte_of_a_request_is_refused() {
-    let mut recording = record(SEED, Padding::None);
-    let request = recording.request.clone();
-    let count = for_each_change(&request, |wire, at| {
-        assert!(!is_accepted(&mut recording.world, wire), "changed at {at}");
+    let mut count = 0;
+    record(SEED, Padding::None).on_each_carrier(|recording| {
+        let request = recording.request.clone();
+        count += for_each_change(&request, |wire, at| {
+            assert!(!is_accepted(recording, wire), "changed at {at}");
+        });
     });
     println!("{count} changed requests refused");
 }
@@ -270,7 +336,7 @@ fn every_changed_byte_of_a_hybrid_open_is_refused() {
     let open = 4 + 15 + 1153;
     for at in 0..open {
         wire[at] ^= 1 << (at % 8);
-        assert!(!is_accepted(&mut recording.world, &wire), "changed at {at}");
+        assert!(!is_accepted(&mut recording, &wire), "changed at {at}");
         wire[at] ^= 1 << (at % 8);
     }
     println!("{open} changed hybrid requests refused");
@@ -278,10 +344,12 @@ fn every_changed_byte_of_a_hybrid_open_is_refused() {
 
 #[test]
 fn every_changed_byte_of_a_response_is_refused() {
-    let recording = record(SEED, Padding::None);
-    let count = for_each_change(&recording.response, |wire, at| {
-        let result = check_response(&recording, wire, wire.len());
-        assert!(result.is_err(), "changed at {at}");
+    let mut count = 0;
+    record(SEED, Padding::None).on_each_carrier(|recording| {
+        count += for_each_change(&recording.response, |wire, at| {
+            let result = check_response(recording, wire, wire.len());
+            assert!(result.is_err(), "changed at {at}");
+        });
     });
     println!("{count} changed responses refused");
 }
@@ -324,38 +392,43 @@ fn rearranged(wire: &[u8], foreign: &[&[u8]]) -> Vec<Vec<u8>> {
 
 #[test]
 fn rearranged_spliced_and_reflected_requests_are_refused() {
-    let mut recording = record(SEED, Padding::None);
-    let other = record(SEED + 1, Padding::None);
-    // Another exchange with the same gateway, so that its OPEN is acceptable there.
-    let request = recording.world.request(b"another question");
-    let mut client = recording.world.client(Suite::P256, request, options());
-    let sibling = drain_client(&mut client);
-    let mut foreign = frames(&sibling);
-    foreign.extend(frames(&other.request));
-    foreign.extend(frames(&recording.response));
-    let request = recording.request.clone();
-    let changed = rearranged(&request, &foreign);
-    for wire in &changed {
-        assert!(
-            !is_accepted(&mut recording.world, wire),
-            "{:?}",
-            frames(wire).iter().map(|f| f[0]).collect::<Vec<_>>()
-        );
-    }
-    println!("{} rearranged requests refused", changed.len());
+    let (mut refused, mut followed) = (0, 0);
+    record(SEED, Padding::None).on_each_carrier(|recording| {
+        let other = record(SEED + 1, Padding::None);
+        // Another exchange with the same gateway, so that its OPEN is acceptable there.
+        let request = recording.world.request(b"another question");
+        let options = options(recording.carrier);
+        let mut client = recording.world.client(Suite::P256, request, options);
+        let sibling = drain_client(&mut client);
+        let mut foreign = frames(&sibling);
+        foreign.extend(frames(&other.request));
+        foreign.extend(frames(&recording.response));
+        let request = recording.request.clone();
+        for wire in rearranged(&request, &foreign) {
+            match is_accepted(recording, &wire) {
+                false => refused += 1,
+                true => followed += 1,
+            }
+        }
+    });
+    println!("{refused} rearranged requests refused, {followed} on streams had come to their end");
 }
 
 #[test]
 fn rearranged_spliced_and_reflected_responses_are_refused() {
-    let recording = record(SEED, Padding::None);
-    let other = record(SEED + 1, Padding::None);
-    let mut foreign = frames(&other.response);
-    foreign.extend(frames(&recording.request));
-    let changed = rearranged(&recording.response, &foreign);
-    for wire in &changed {
-        assert!(check_response(&recording, wire, wire.len()).is_err());
-    }
-    println!("{} rearranged responses refused", changed.len());
+    let (mut refused, mut followed) = (0, 0);
+    record(SEED, Padding::None).on_each_carrier(|recording| {
+        let other = record(SEED + 1, Padding::None);
+        let mut foreign = frames(&other.response);
+        foreign.extend(frames(&recording.request));
+        for wire in rearranged(&recording.response, &foreign) {
+            match check_response(recording, &wire, wire.len()) {
+                Err(_) => refused += 1,
+                Ok(()) => followed += 1,
+            }
+        }
+    });
+    println!("{refused} rearranged responses refused, {followed} on streams had come to their end");
 }
 
 #[test]
@@ -365,8 +438,7 @@ fn a_refused_request_is_drained_before_it_is_answered() {
     let starts = frame_starts(&wire);
     // The tag of HEAD: the first sealed frame fails, REJECT(undecryptable) is due (ORDER-3, ORDER-4).
     wire[starts[2] - 1] ^= 1;
-    let mut server = recording.world.server(ServerOptions::default());
-    recording.world.replay = MemoryReplayStore::new(8);
+    let mut server = recording.server();
     let end = wire.len() - 1;
     let events = recording.world.feed_server(&mut server, &wire[..end]);
     assert!(matches!(

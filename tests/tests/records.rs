@@ -172,3 +172,38 @@ fn peeking_takes_nothing() {
         })
     );
 }
+
+/// ORDER-2, ORDER-4: a request that failed, that was cancelled or that has not ended gets ERROR, and nothing else.
+#[test]
+fn only_a_whole_request_is_answered() {
+    for what in ["broken", "cancelled", "open"] {
+        let (mut client, mut gateway) = ([0; KEY_BLOCK_LEN], [0; KEY_BLOCK_LEN]);
+        let (mut sealer, mut opener) = pair(&mut client, &mut gateway);
+        let mut head = sealed(|frame| sealer.seal_head(frame, 1, 64), b"h");
+        assert!(opener.open(&mut head).is_ok());
+        let mut data = sealed(|frame| sealer.seal_data(frame, 1, 64), b"d");
+        match what {
+            "broken" => {
+                data[20] ^= 1;
+                assert_eq!(opener.open(&mut data), Err(PeerError::Undecryptable));
+            }
+            "cancelled" => {
+                let mut cancel = [0; 22];
+                let mut end = [0; 22];
+                let mut start = sealer.seal_end(&mut end, 22).ok().expect("HEAD came first");
+                assert!(start.seal_cancel(&mut cancel, 22).is_ok());
+                for frame in [&mut data[..], &mut end, &mut cancel] {
+                    assert!(opener.open(frame).is_ok());
+                }
+            }
+            _ => assert!(opener.open(&mut data).is_ok()),
+        }
+        let mut sealer = opener.respond(&[3; 32]).ok().expect("HEAD has opened");
+        let mut frame = [0; 64];
+        for kind in [FrameType::Head, FrameType::Data, FrameType::End] {
+            let refused = sealer.seal(kind, &mut frame, usize::from(kind != FrameType::End), 64);
+            assert!(matches!(refused, Err(Misuse::State(_))), "{what}");
+        }
+        assert_eq!(sealer.seal(FrameType::Error, &mut frame, 1, 64), Ok(()));
+    }
+}

@@ -200,18 +200,12 @@ impl<A: RecordAead> ClientExchange<A> {
         while written < out.len() {
             let Some(outgoing) = &mut self.sending else {
                 written += self.queue.transmit(&mut out[written..]);
-                if self.queue.len() == 0 {
-                    self.request_has_left();
-                }
-                if self.queue.len() == 0 {
+                if self.queue.len() > 0 || !self.owes_cancel() {
                     break;
                 }
+                self.request_has_left();
                 continue;
             };
-            if outgoing.has_ended() {
-                self.finish_sending()?;
-                continue;
-            }
             if outgoing.queued() == 0 {
                 let body = &self.request.body.expose()[self.body_sent..];
                 match body.is_empty() {
@@ -220,6 +214,12 @@ impl<A: RecordAead> ClientExchange<A> {
                 }
             }
             written += outgoing.transmit(&mut out[written..]);
+            if outgoing.has_ended() {
+                self.finish_sending()?;
+            }
+        }
+        if self.sending.is_none() && self.queue.len() == 0 {
+            self.request_has_left();
         }
         Ok(written)
     }

@@ -62,7 +62,13 @@ impl Request {
         let mut room = [0; HEADERS_ROOM];
         let mut headers = HeadersBuilder::new(Direction::Request, &mut room);
         for (name, value) in sorted {
-            headers.push(name, value)?;
+            headers.push(name, value).map_err(|misuse| match misuse {
+                Misuse::OutputTooSmall { .. } => Misuse::TooLarge {
+                    what: "header fields",
+                    limit: HEADERS_ROOM as u64,
+                },
+                other => other,
+            })?;
         }
         let authorization = match &self.authorization {
             Some(value) => {

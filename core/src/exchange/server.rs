@@ -10,10 +10,13 @@ use sha2::{Digest, Sha256};
 
 use self::refusal::Refusal;
 use super::incoming::{Drain, Drained, Incoming};
+use super::limits::Limits;
 use super::outgoing::{Outgoing, Queue};
 use super::received::{ReceivedRequest, ServerContext, ServerEvent, ServerOptions};
 use crate::error::{Environment, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
-use crate::frame::{FrameHeader, FrameType, HEADER_LEN, LONGEST_OPEN, RESPONSE_NONCE_LEN, VERSION};
+use crate::frame::{
+    FrameHeader, FrameType, HEADER_LEN, LONGEST_OPEN, MIN_MAX_FRAME, RESPONSE_NONCE_LEN, VERSION,
+};
 use crate::head::RequestHead;
 use crate::keys::KeySet;
 use crate::record::{OpenHeader, Opener, agree};
@@ -73,6 +76,11 @@ impl<A: RecordAead> ServerExchange<A> {
         options: ServerOptions,
         rng: &mut R,
     ) -> Result<Self, Error> {
+        let request = Limits {
+            // FRAME-4
+            frame: options.request.frame.max(MIN_MAX_FRAME),
+            ..options.request
+        };
         let mut response_nonce = [0; RESPONSE_NONCE_LEN];
         rng.try_fill_bytes(&mut response_nonce)
             .map_err(|_| Environment::Random)?;
@@ -84,12 +92,12 @@ impl<A: RecordAead> ServerExchange<A> {
             enc_digest: Sha256::new(),
             open_hash: [0; 32],
             opener: None,
-            incoming: Incoming::new(memory, options.request, HEADER_LEN + LONGEST_OPEN)?,
+            incoming: Incoming::new(memory, request, HEADER_LEN + LONGEST_OPEN)?,
             drain: Drain::default(),
             refusal: None,
             head: None,
             body: memory.with_capacity(0)?,
-            response_frame_limit: crate::frame::MIN_MAX_FRAME,
+            response_frame_limit: MIN_MAX_FRAME,
             sending: None,
             response_ended: false,
             cancelled: false,

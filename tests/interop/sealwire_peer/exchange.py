@@ -325,9 +325,14 @@ class GatewayExchange:
         }[self._state]
         if kind not in allowed:
             raise Malformed(f"{frames.NAMES[kind]} is out of order")
-        if kind in frames.SEALED and self._held and frames.HEADER + length > self._held.record.max_frame:
+        if kind in frames.SEALED and frames.HEADER + length > self._frame_limit():
             raise TooLarge("sealed frame")
         self._count(length)
+
+    def _frame_limit(self) -> int:
+        if self._held:
+            return self._held.record.max_frame
+        return max((held.record.max_frame for held in self.gateway.keys), default=1024)  # a late CANCEL (RAW-3)
 
     def _count(self, length: int) -> None:
         self._wire += frames.HEADER + length
@@ -359,6 +364,8 @@ class GatewayExchange:
 
     def finish(self) -> None:
         """The input ended."""
+        if not self._http and self._state == "start" and not self._reader.pending:
+            self._state = "stopped"  # a stream may end where no request has begun
         if not self.ended:
             self._refuse("malformed")
             self._state = "stopped"
@@ -375,6 +382,7 @@ class GatewayExchange:
                 self._state = "ended"
         elif self._state == "start" and frame.kind == CANCEL:
             self._late = ()
+            self._wire = 0  # it is not of this request
         elif frame.kind == KEYS_REQUEST:
             if frame.body != b"\x01":
                 self._refuse("version")
