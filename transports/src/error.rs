@@ -52,6 +52,7 @@ struct Inner {
     exchange_id: Option<[u8; EXCHANGE_ID_LEN]>,
     body: Option<ErrorBody>,
     source: Option<Cause>,
+    tries: u32,
 }
 
 /// What lies beneath an error, as a library told it.
@@ -76,6 +77,7 @@ impl Error {
             exchange_id: None,
             body: None,
             source: None,
+            tries: 1,
         }))
     }
 
@@ -134,6 +136,12 @@ impl Error {
     fn of(mut self, metadata: &Metadata) -> Self {
         self.0.status = Some(metadata.status);
         self.0.exchange_id = Some(metadata.exchange_id);
+        self.after(metadata.tries)
+    }
+
+    /// Adds how many tries there were.
+    pub(crate) fn after(mut self, tries: u32) -> Self {
+        self.0.tries = tries;
         self
     }
 
@@ -162,6 +170,11 @@ impl Error {
     /// Seconds after which another try makes sense, if the server said so.
     pub fn retry_after(&self) -> Option<u32> {
         self.0.retry_after
+    }
+
+    /// How many tries there were: 1, or more where what came before the last could be tried again.
+    pub fn tries(&self) -> u32 {
+        self.0.tries
     }
 
     /// The id of the exchange, by which the gateway's operator finds it.
@@ -308,6 +321,9 @@ impl fmt::Display for Error {
         }
         if let Some(seconds) = self.0.retry_after {
             write!(f, "; it asked to wait {seconds} s")?;
+        }
+        if self.0.tries > 1 {
+            write!(f, "; tried {} times", self.0.tries)?;
         }
         match self.advice() {
             "" => Ok(()),

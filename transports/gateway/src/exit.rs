@@ -105,6 +105,9 @@ impl Failure {
             failure.advice = format!("wait {seconds} s, then try again");
         }
         failure.words = server_words(error);
+        if error.tries() > 1 {
+            failure.message = format!("{}, after {} tries", failure.message, error.tries());
+        }
         if begun && failure.exit != Exit::Trust {
             failure.exit = Exit::NotWhole;
             failure.message = format!("the answer above is not whole: {}", failure.message);
