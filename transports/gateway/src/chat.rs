@@ -107,9 +107,8 @@ fn is_blank(prompt: &str) -> bool {
 }
 
 fn no_prompt() -> Failure {
-    Failure::new(Exit::Usage, "there is no prompt: what was given is empty").advise(
-        "give one as the last argument, or pipe it: with `-` as the last argument all of it is one prompt, without, each line is",
-    )
+    Failure::new(Exit::Usage, "there is no prompt: what was given is empty")
+        .advise("give one as the last argument, or `-` there and pipe it")
 }
 
 /// A conversation with a model.
