@@ -111,8 +111,8 @@ enum Stage {
     Handling(Box<ServerExchange>, Handling),
     Responding(Box<Sealed>),
     /// The answer was the last one. What still arrives is thrown away, up to this many bytes, so that the answer is not lost in
-    /// a connection that is closed on them (ORDER-3).
-    Parting(usize),
+    /// a connection that is closed on them (ORDER-3). If it turns out to be the rest of a CANCEL, the exchange can continue.
+    Parting(usize, Option<Box<ServerExchange>>),
     Closed,
 }
 
@@ -154,7 +154,7 @@ impl<H: Handler> RawConnection<H> {
                 Stage::Receiving(exchange) => self.receive(exchange),
                 Stage::Handling(exchange, handling) => self.handle(exchange, handling, cx),
                 Stage::Responding(sealed) => self.respond(sealed, cx),
-                Stage::Parting(left) => Ok(self.part(left)),
+                Stage::Parting(left, exchange) => Ok(self.part(left, exchange)),
                 Stage::Closed => return Doing::Close,
             };
             let has_changed = match next {
@@ -239,7 +239,7 @@ impl<H: Handler> RawConnection<H> {
             _ if !self.output().is_empty() => self.shared.idle_deadline,
             Stage::Receiving(_) if !self.has_begun() => self.shared.idle_deadline,
             Stage::Receiving(_) => self.shared.request_deadline,
-            Stage::Parting(_) => PARTING.0,
+            Stage::Parting(..) => PARTING.0,
             _ => return None,
         };
         Some(self.since.saturating_add(limit))
@@ -364,20 +364,35 @@ impl<H: Handler> RawConnection<H> {
                     self.has_answered = true;
                     (Stage::Responding(sealed), true)
                 }
-                // Without memory there is no answer; without an end of the request, another would begin anywhere (ORDER-7).
-                None if !self.has_answered || !sealed.exchange().can_continue() => {
-                    (Stage::Parting(PARTING.1), true)
-                }
-                None if self.is_last => (Stage::Closed, true),
+                // Without memory there is no answer.
+                None if !self.has_answered => (Stage::Parting(PARTING.1, None), true),
+                None if sealed.exchange().can_continue() => (self.next(), true),
+                // Without an end of the request, another would begin anywhere (ORDER-7).
                 None => {
-                    self.has_answered = false;
-                    (receiving(&self.shared), true)
+                    let exchange = Box::new(sealed.into_exchange());
+                    (Stage::Parting(PARTING.1, Some(exchange)), true)
                 }
             },
         })
     }
 
-    fn part(&mut self, left: usize) -> (Stage, bool) {
+    /// What follows an exchange that came to its end.
+    fn next(&mut self) -> Stage {
+        self.has_answered = false;
+        match self.is_last {
+            true => Stage::Closed,
+            false => receiving(&self.shared),
+        }
+    }
+
+    fn part(&mut self, left: usize, mut exchange: Option<Box<ServerExchange>>) -> (Stage, bool) {
+        if let Some(exchange) = &mut exchange {
+            // RAW-3: a part of a CANCEL came before the answer had ended.
+            self.feed(exchange);
+            if exchange.can_continue() {
+                return (self.next(), true);
+            }
+        }
         let Some(left) = left
             .checked_sub(self.input.len())
             .filter(|_| !self.has_ended)
@@ -385,7 +400,7 @@ impl<H: Handler> RawConnection<H> {
             return (Stage::Closed, true);
         };
         self.input.clear();
-        (Stage::Parting(left), false)
+        (Stage::Parting(left, exchange), false)
     }
 
     /// Feeds the exchange up to its next event.

@@ -54,6 +54,12 @@ impl Sealed {
         &mut self.exchange
     }
 
+    /// The exchange alone: the answer has left.
+    #[cfg(feature = "_lines")]
+    pub(super) fn into_exchange(self) -> ServerExchange {
+        self.exchange
+    }
+
     /// The client wants no more (ORDER-6).
     #[cfg(feature = "_lines")]
     pub(super) fn cancel(&mut self) {

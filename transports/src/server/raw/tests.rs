@@ -299,6 +299,35 @@ fn a_late_cancel() {
     }
 }
 
+/// RAW-3: also where the answer ends between its first byte and its last.
+#[test]
+fn a_cancel_that_arrives_on_both_sides_of_the_end() {
+    for cut in 1..22 {
+        let mut line = Line::new(echo);
+        let mut client = line.client(b"x");
+        line.hear(&sent(&mut client));
+        client.cancel().expect("it has not heard the answer");
+        let cancel = sent(&mut client);
+        line.hear(&cancel[..cut]);
+        assert!(!line.written().is_empty());
+        line.hear(&cancel[cut..]);
+        let mut next = line.client(b"y");
+        line.hear(&sent(&mut next));
+        let answer = heard(&mut next, &line.written());
+        assert_eq!(answer, Ok(b"y".to_vec()), "cut after {cut} bytes");
+    }
+
+    // Its rest is not waited for longer than for anything else that is thrown away.
+    let mut line = Line::new(echo);
+    let mut client = line.client(b"x");
+    line.hear(&sent(&mut client));
+    client.cancel().expect("it has not heard the answer");
+    line.hear(&sent(&mut client)[..10]);
+    assert!(!line.written().is_empty());
+    line.wait_until(line.now + PARTING.0);
+    assert_eq!(line.poll(), Doing::Close);
+}
+
 /// RAW-3: nor does one leave a stream on which nothing is under way waiting for a request.
 #[test]
 fn after_a_late_cancel_nothing_is_under_way() {
