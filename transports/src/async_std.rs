@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+use std::future::{Future, pending};
 use std::io;
 use std::time::Duration;
 
@@ -63,6 +64,18 @@ impl SecureChatCompletion {
 /// # Errors
 /// The stream's own. What a client does wrong is answered, and logged.
 pub async fn serve<H: Handler>(gateway: &RawGateway<H>, stream: TcpStream) -> io::Result<()> {
+    serve_until(gateway, stream, pending()).await
+}
+
+/// Serves one raw stream until `stop`: see [`futures_io::serve_until`](crate::futures_io::serve_until).
+///
+/// # Errors
+/// The stream's own. What a client does wrong is answered, and logged.
+pub async fn serve_until<H: Handler>(
+    gateway: &RawGateway<H>,
+    stream: TcpStream,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    crate::futures_io::serve(gateway, stream, task::sleep).await
+    crate::futures_io::serve_until(gateway, stream, task::sleep, stop).await
 }

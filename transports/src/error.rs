@@ -52,6 +52,7 @@ struct Inner {
     exchange_id: Option<[u8; EXCHANGE_ID_LEN]>,
     body: Option<ErrorBody>,
     source: Option<Cause>,
+    tries: u32,
 }
 
 /// What lies beneath an error, as a library told it.
@@ -60,9 +61,10 @@ pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
 enum What {
     Session(SessionError),
     Status,
-    Config(&'static str),
+    Said(&'static str),
     Chat(ChatError),
     NotStreamed,
+    StreamFailed,
 }
 
 impl Error {
@@ -75,12 +77,19 @@ impl Error {
             exchange_id: None,
             body: None,
             source: None,
+            tries: 1,
         }))
     }
 
     /// The client cannot work like this; `what` says what to change.
     pub(crate) fn config(what: &'static str) -> Self {
-        Self::new(ErrorKind::Config, What::Config(what))
+        Self::new(ErrorKind::Config, What::Said(what))
+    }
+
+    /// The request cannot be sent; `what` says why.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn invalid_request(what: &'static str) -> Self {
+        Self::new(ErrorKind::InvalidRequest, What::Said(what))
     }
 
     /// An answer of a status that is no success.
@@ -93,11 +102,12 @@ impl Error {
             300..=499 => ErrorKind::InvalidRequest,
             _ => ErrorKind::Server,
         };
-        let mut error = Self::new(kind, What::Status).of(metadata);
-        error.0.retry_after = metadata.retry_after;
-        // What is no JSON says nothing that the status does not.
-        error.0.body = ErrorBody::parse(body).ok();
-        error
+        Self::new(kind, What::Status).told_by(metadata, body)
+    }
+
+    /// The server ended its stream with an error.
+    pub(crate) fn stream_failed(metadata: &Metadata, body: SecureBytes) -> Self {
+        Self::new(ErrorKind::Server, What::StreamFailed).told_by(metadata, body)
     }
 
     /// The answer should have been server-sent events.
@@ -114,9 +124,24 @@ impl Error {
         Self::new(kind, What::Chat(error)).of(metadata)
     }
 
+    /// What the server says itself.
+    fn told_by(self, metadata: &Metadata, body: SecureBytes) -> Self {
+        let mut error = self.of(metadata);
+        error.0.retry_after = metadata.retry_after;
+        // What is no JSON says nothing that the status does not.
+        error.0.body = ErrorBody::parse(body).ok();
+        error
+    }
+
     fn of(mut self, metadata: &Metadata) -> Self {
         self.0.status = Some(metadata.status);
         self.0.exchange_id = Some(metadata.exchange_id);
+        self.after(metadata.tries)
+    }
+
+    /// Adds how many tries there were.
+    pub(crate) fn after(mut self, tries: u32) -> Self {
+        self.0.tries = tries;
         self
     }
 
@@ -145,6 +170,11 @@ impl Error {
     /// Seconds after which another try makes sense, if the server said so.
     pub fn retry_after(&self) -> Option<u32> {
         self.0.retry_after
+    }
+
+    /// How many tries there were: 1, or more where what came before the last could be tried again.
+    pub fn tries(&self) -> u32 {
+        self.0.tries
     }
 
     /// The id of the exchange, by which the gateway's operator finds it.
@@ -182,6 +212,9 @@ impl Error {
                 "change the request; the server's own words are in `Error::body`"
             }
             (ErrorKind::Server, What::Status) => "try again, or tell whoever runs the server",
+            (ErrorKind::Server, What::StreamFailed) => {
+                "what came is no whole answer; the server's own words are in `Error::body`"
+            }
             (ErrorKind::Server, What::NotStreamed) => "ask for a whole answer instead",
             (ErrorKind::Connection, What::Session(SessionError::Connection(Failure::Connect))) => {
                 "check the base URL, the network, and whether the gateway runs"
@@ -278,15 +311,19 @@ impl fmt::Display for Error {
                 "the server answered with status {}",
                 self.0.status.unwrap_or_default()
             )?,
-            What::Config(what) => f.write_str(what)?,
+            What::Said(what) => f.write_str(what)?,
             What::Chat(error) if self.0.status.is_some() => {
                 write!(f, "the answer cannot be read: {error}")?;
             }
             What::Chat(error) => write!(f, "the request cannot be written: {error}")?,
             What::NotStreamed => f.write_str("the server did not stream its answer")?,
+            What::StreamFailed => f.write_str("the server ended its stream with an error")?,
         }
         if let Some(seconds) = self.0.retry_after {
             write!(f, "; it asked to wait {seconds} s")?;
+        }
+        if self.0.tries > 1 {
+            write!(f, "; tried {} times", self.0.tries)?;
         }
         match self.advice() {
             "" => Ok(()),

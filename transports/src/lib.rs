@@ -62,6 +62,7 @@
 //! Without an adapter there is only [`core`], the protocol. The minimum supported Rust version is 1.95.
 #![cfg_attr(not(feature = "_host"), no_std)]
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 extern crate alloc;
 

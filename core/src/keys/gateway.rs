@@ -190,6 +190,11 @@ impl EpochKey {
         self.key_id
     }
 
+    /// When it is wiped, and opens nothing any more (TIME-2).
+    const fn end(&self) -> UnixTime {
+        self.not_after.saturating_add(SKEW)
+    }
+
     /// The record, its signature, and room for evidence.
     pub const fn signed(&self) -> &SignedRecord {
         &self.signed
@@ -263,8 +268,7 @@ impl KeyRing {
         now: UnixTime,
         rng: &mut R,
     ) -> Result<UnixTime, Error> {
-        self.keys
-            .retain(|key| now < key.not_after.saturating_add(SKEW));
+        self.keys.retain(|key| now < key.end());
         let half = self.lifetime / 2;
         let mut next = now.saturating_add(half);
         for &suite in &self.suites {
@@ -292,7 +296,9 @@ impl KeyRing {
                 }
             }
         }
-        Ok(next)
+        // A key that has ended is wiped then, not when the next one is due.
+        let ends = self.keys.iter().map(EpochKey::end);
+        Ok(ends.fold(next, UnixTime::min))
     }
 
     /// Puts attestation evidence beside the records that have none: `evidence` is given each record and its SHA-256, which the
@@ -332,9 +338,7 @@ impl Keys for KeyRing {
         secrets: &mut [u8; KEY_BLOCK_LEN],
     ) -> Result<(), RejectCode> {
         let is_meant = |key: &&EpochKey| {
-            key.key_id == header.key_id()
-                && key.suite == header.suite()
-                && now < key.not_after.saturating_add(SKEW)
+            key.key_id == header.key_id() && key.suite == header.suite() && now < key.end()
         };
         let key = self.keys.iter().find(is_meant).ok_or(RejectCode::Key)?;
         self.agreement

@@ -17,6 +17,9 @@ use crate::terminal::{AnswerOutput, DIM, HEAD, WARN};
 
 pub(crate) async fn run(args: ChatArgs, memory: SecureMemory) -> Result<(), Failure> {
     args.gateway.check_scheme(args.allow_http)?;
+    if args.prompt.as_deref().is_some_and(is_blank) {
+        return Err(no_prompt());
+    }
     let mut input =
         SecureInput::stdin(&memory).map_err(|error| unreadable("standard input", &error))?;
     let api_key = match &args.api_key_file {
@@ -45,6 +48,9 @@ pub(crate) async fn run(args: ChatArgs, memory: SecureMemory) -> Result<(), Fail
             let prompt = input
                 .rest()
                 .map_err(|error| unreadable("standard input", &error))?;
+            if is_blank(prompt.expose()) {
+                return Err(no_prompt());
+            }
             chat.ask(prompt).await
         }
         Some(prompt) => {
@@ -59,6 +65,7 @@ pub(crate) async fn run(args: ChatArgs, memory: SecureMemory) -> Result<(), Fail
 /// Line by line, until the end of input. On a terminal an error is shown and the conversation goes on; in a script it ends it.
 async fn converse(mut chat: Chat, mut input: SecureInput) -> Result<(), Failure> {
     let interactive = io::stdin().is_terminal();
+    let mut has_asked = false;
     if interactive {
         anstream::eprintln!("{DIM}A line asks, Ctrl-D ends.{DIM:#}");
     }
@@ -79,16 +86,29 @@ async fn converse(mut chat: Chat, mut input: SecureInput) -> Result<(), Failure>
             if interactive {
                 anstream::eprintln!();
             }
-            return Ok(());
+            return match interactive || has_asked {
+                true => Ok(()),
+                false => Err(no_prompt()),
+            };
         };
-        if line.expose().trim().is_empty() {
+        if is_blank(line.expose()) {
             continue;
         }
+        has_asked = true;
         match chat.ask(line).await {
             Err(failure) if interactive && failure.exit() != Exit::Trust => failure.show(),
             result => result?,
         }
     }
+}
+
+fn is_blank(prompt: &str) -> bool {
+    prompt.trim().is_empty()
+}
+
+fn no_prompt() -> Failure {
+    Failure::new(Exit::Usage, "there is no prompt: what was given is empty")
+        .advise("give one as the last argument, or `-` there and pipe it")
 }
 
 /// A conversation with a model.
@@ -251,8 +271,12 @@ fn read_api_key(
     stdin: &mut SecureInput,
     memory: &SecureMemory,
 ) -> Result<SecureString, Failure> {
-    let name = path.display().to_string();
-    let line = match path.as_os_str() == "-" {
+    let is_stdin = path.as_os_str() == "-";
+    let name = match is_stdin {
+        true => "standard input".into(),
+        false => path.display().to_string(),
+    };
+    let line = match is_stdin {
         true => stdin.line(),
         false => File::open(path).and_then(|file| {
             warn_if_public(&file, &name);
@@ -261,6 +285,15 @@ fn read_api_key(
     };
     let line = line.map_err(|error| unreadable(&name, &error))?;
     let key = line.as_ref().map_or("", |line| line.expose().trim());
+    if is_stdin && key.is_empty() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "there is no API key on standard input: its first line is empty",
+        )
+        .advise(
+            "pipe it, as in `pass openai | sealwire chat ... --api-key-file -`, or name a file",
+        ));
+    }
     if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Failure::new(
             Exit::Usage,

@@ -37,8 +37,8 @@ const LONG_AFTER: &str = concat!(
     "  sealwire chat --gateway https://gateway.example --model llama3\n\n",
     "Environment:\n",
     "  NO_COLOR         no colours, even on a terminal\n",
-    "  RUST_LOG         what to log to standard error: error, warn (the default), info, debug;\n",
-    "                   never prompts, answers or keys\n",
+    "  RUST_LOG         what to log to standard error: error, warn, info, debug; by default warn, and\n",
+    "                   why there is another try; never prompts, answers or keys\n",
     "  XDG_CONFIG_HOME  where sealwire/known_gateways is kept (default: ~/.config)\n\n",
     exit_codes!(),
 );

@@ -105,6 +105,9 @@ impl Failure {
             failure.advice = format!("wait {seconds} s, then try again");
         }
         failure.words = server_words(error);
+        if error.tries() > 1 {
+            failure.message = format!("{}, after {} tries", failure.message, error.tries());
+        }
         if begun && failure.exit != Exit::Trust {
             failure.exit = Exit::NotWhole;
             failure.message = format!("the answer above is not whole: {}", failure.message);
@@ -233,6 +236,11 @@ fn of_answer(error: &Error) -> Failure {
             Exit::Failure,
             error.to_string(),
             "run `sealwire info` for the state of secure memory",
+        ),
+        _ if status < 300 && error.body().is_some() => (
+            Exit::Refused,
+            "the model server ended its answer with an error".into(),
+            "try again; if it stays, tell the gateway's operator",
         ),
         _ if status < 300 => (
             Exit::Refused,

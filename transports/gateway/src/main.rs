@@ -44,9 +44,12 @@ use crate::exit::{Exit, Failure};
 #[global_allocator]
 static ALLOCATOR: ZeroOnFree<System> = ZeroOnFree::new(System);
 
+/// What is logged where `RUST_LOG` does not say: what is wrong, and why a client waits before it tries again.
+const LOGGED: &str = "warn,sealwire::client::task=info";
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = env_logger::Env::default().default_filter_or("warn");
+    let filter = env_logger::Env::default().default_filter_or(LOGGED);
     env_logger::Builder::from_env(filter)
         .format_timestamp(None)
         .init();

@@ -14,6 +14,7 @@ use crate::upstream::Upstream;
 use crate::{gateway, keyfile};
 
 pub(crate) async fn run(args: ServeArgs, memory: SecureMemory) -> Result<(), Failure> {
+    check_addresses(&args)?;
     let identity = match &args.key {
         Some(path) => keyfile::read(path, &memory)?,
         None => Identity::generate(&memory, &mut SysRng)?,
@@ -39,6 +40,19 @@ pub(crate) async fn run(args: ServeArgs, memory: SecureMemory) -> Result<(), Fai
     gateway::serve(listener, raw, gateway, stop).await;
     anstream::eprintln!("stopped");
     Ok(())
+}
+
+/// One port has one listener; the system would say that another program has it.
+fn check_addresses(args: &ServeArgs) -> Result<(), Failure> {
+    let address = args.listen;
+    if args.listen_raw != Some(address) || address.port() == 0 {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Usage,
+        format!("--listen and --listen-raw are both {address}"),
+    )
+    .advise("choose another port for one of them: HTTP and raw streams do not share one"))
 }
 
 fn announce(

@@ -30,7 +30,16 @@ fn the_gateway_is_down() {
     let url = nobody();
     let mut args = chat(&url, &pin);
     args.push("a question");
-    run(args).expect(4, &["no connection to the gateway", "sealwire serve"]);
+    let ended = run(args);
+    ended.expect(
+        4,
+        &["no connection to the gateway", "3 tries", "sealwire serve"],
+    );
+    // Nobody wonders what it waits for.
+    let waits = ended
+        .err
+        .matches("no connection to the gateway; next try in ");
+    assert_eq!(waits.count(), 2, "{}", ended.err);
     run(["keys", "--allow-http", "--gateway", &url]).expect(4, &["no connection to the gateway"]);
 }
 
@@ -108,6 +117,23 @@ fn the_upstream_answers_garbage() {
     });
     let [streamed, _] = ask(&broken_event.url);
     streamed.expect(6, &["not whole"]);
+    // The model server gives up in the middle, and says so.
+    let error_event = Upstream::start(|_, stream| {
+        send(stream, STREAM_HEAD);
+        send(stream, &chunk(&event("a word")));
+        send(
+            stream,
+            &chunk("data: {\"error\":{\"message\":\"overloaded\"}}\n\n"),
+        );
+        send(stream, b"0\r\n\r\n");
+    });
+    let [streamed, _] = ask(&error_event.url);
+    let said = [
+        "not whole: the model server ended its answer with an error",
+        "the server says: overloaded",
+        "operator",
+    ];
+    streamed.expect(6, &said);
 }
 
 #[test]
@@ -268,6 +294,36 @@ fn a_wrong_command_line() {
     run(["--help"]).expect(0, &[]);
 }
 
+/// An address that is given twice is no other program's.
+#[test]
+fn one_address_for_both_wires() {
+    let args = ["serve", "--upstream", "http://127.0.0.1:9"];
+    let twice = ["--listen", "127.0.0.1:9", "--listen-raw", "127.0.0.1:9"];
+    run(args.into_iter().chain(twice)).expect(2, &["--listen and --listen-raw", "127.0.0.1:9"]);
+    let default = ["--listen-raw", "127.0.0.1:8443"];
+    run(args.into_iter().chain(default)).expect(2, &["--listen and --listen-raw"]);
+}
+
+#[test]
+fn an_empty_prompt() {
+    let pin = format!("sha256:{}", "0".repeat(64));
+    let url = nobody();
+    let said = ["no prompt", "last argument", "`-`"];
+    for prompt in ["", " \n"] {
+        let mut args = chat(&url, &pin);
+        args.push(prompt);
+        run(args).expect(2, &said);
+        let mut args = chat(&url, &pin);
+        args.push("-");
+        run_with_input(args, prompt.as_bytes()).expect(2, &said);
+        run_with_input(chat(&url, &pin), prompt.as_bytes()).expect(2, &said);
+    }
+    // What was piped was the API key alone.
+    let mut args = chat(&url, &pin);
+    args.extend(["--api-key-file", "-"]);
+    run_with_input(args, b"sk-1\n").expect(2, &said);
+}
+
 #[test]
 fn an_api_key_that_is_none() {
     let folder = Folder::new();
@@ -284,6 +340,9 @@ fn an_api_key_that_is_none() {
         args.extend(["--api-key-file", path, "hello"]);
         run(args).expect(code, &[said, path]);
     }
+    let mut args = chat("http://127.0.0.1:9", &pin);
+    args.extend(["--api-key-file", "-", "hello"]);
+    run_with_input(args, b"").expect(2, &["no API key on standard input", "pipe it"]);
     let mut args = chat("http://127.0.0.1:9", &pin);
     args.extend(["--api-key-file", "/nonexistent/key", "hello"]);
     run(args).expect(1, &["/nonexistent/key cannot be read"]);

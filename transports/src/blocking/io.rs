@@ -22,6 +22,7 @@ struct Request<'a, T: Transport> {
 }
 
 /// What drives an answer that blocks.
+#[derive(Debug)]
 pub struct Blocking<'a, T: Transport>(Driver<Request<'a, T>>);
 
 impl<'a, T: Transport> Blocking<'a, T> {

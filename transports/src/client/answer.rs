@@ -32,6 +32,8 @@ pub struct Metadata {
     pub retry_after: Option<u32>,
     /// Header fields that may travel: `x-request-id`, `openai-*`, `x-ratelimit-*`, `retry-after-ms`.
     pub headers: Vec<(String, String)>,
+    /// Which try it answers: 1, or more where what came before could be tried again.
+    pub tries: u32,
 }
 
 /// How a gateway protects its memory, as it says itself.
@@ -49,7 +51,7 @@ pub struct ServerMemory {
 }
 
 impl Metadata {
-    pub(crate) fn new(head: &ResponseHead<'_>, suite: Suite) -> Self {
+    pub(crate) fn new(head: &ResponseHead<'_>, suite: Suite, tries: u32) -> Self {
         Self {
             status: head.status,
             content_type: head.content_type.map(Into::into),
@@ -69,6 +71,7 @@ impl Metadata {
                 .iter()
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
+            tries,
         }
     }
 

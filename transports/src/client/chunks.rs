@@ -39,7 +39,7 @@ impl Chunks {
             if let Some(event) = self.parser.poll_event().filter(|event| !event.is_done()) {
                 let chunk = Chunk::copy_from(event.data(), &self.memory).map_err(unreadable)?;
                 return match chunk.get().error() {
-                    Some(_) => Err(Error::from_status(&self.metadata, chunk.into_bytes())),
+                    Some(_) => Err(Error::stream_failed(&self.metadata, chunk.into_bytes())),
                     None => Ok(Some(chunk)),
                 };
             }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::Future;
 
-use sealwire_core::Now;
 use sealwire_core::chat::ChatRequest;
 use sealwire_core::exchange::Request;
 use sealwire_core::keys::{KeySet, Pin};
@@ -11,7 +10,7 @@ use sealwire_memlock::{SecureBytes, SecureMemory};
 
 use super::answer::{Answer, Completion};
 use super::drive::Drive;
-use super::stream::{AnswerStream, ChatStream};
+use super::stream::{AnswerStream, Boxed, ChatStream};
 use super::{Client, Task};
 use crate::error::Error;
 
@@ -44,46 +43,59 @@ impl<T: Transport> SecureChatCompletion<T> {
         self.transport.client().gateway().pin()
     }
 
-    /// The client, and the time at which a request of it begins.
-    fn begin(&self) -> (&Client, Now) {
-        let client = self.transport.client();
-        (client, client.clock.now())
+    /// What the future of a request owns: it borrows nothing of this client, so that it is `Send` though `T` be not `Sync`.
+    fn own(&self) -> (T, impl FnOnce(Task) -> Boxed + Send + use<T>) {
+        let transport = self.transport.clone();
+        let carrier = transport.clone();
+        (transport, move |task| carrier.drive(task))
     }
 
     /// Sends a chat and waits for the whole answer.
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn create(&self, request: &ChatRequest<'_>) -> Result<Completion, Error> {
-        let (client, now) = self.begin();
-        client
-            .create(now, request, |task| self.transport.drive(task))
-            .await
+    pub fn create<'a, 'b>(
+        &self,
+        request: &'a ChatRequest<'b>,
+    ) -> impl Future<Output = Result<Completion, Error>> + Send + use<'a, 'b, T> {
+        let (transport, drive) = self.own();
+        async move {
+            let client = transport.client();
+            client.create(client.clock.now(), request, drive).await
+        }
     }
 
     /// Sends a chat and returns when the answer begins.
     ///
     /// # Errors
     /// Why it does not.
-    pub async fn stream(&self, request: &ChatRequest<'_>) -> Result<ChatStream, Error> {
-        let (client, now) = self.begin();
-        let chat = client.stream(now, request, |task| self.transport.drive(task));
-        chat.await
+    pub fn stream<'a, 'b>(
+        &self,
+        request: &'a ChatRequest<'b>,
+    ) -> impl Future<Output = Result<ChatStream, Error>> + Send + use<'a, 'b, T> {
+        let (transport, drive) = self.own();
+        async move {
+            let client = transport.client();
+            client.stream(client.clock.now(), request, drive).await
+        }
     }
 
     /// Sends a request to any endpoint and waits for the whole answer. An empty body has no content type.
     ///
     /// # Errors
     /// Why there is none; every status from 300 is an error.
-    pub async fn request(
+    pub fn request<'a>(
         &self,
-        method: &str,
-        path: &str,
+        method: &'a str,
+        path: &'a str,
         body: SecureBytes,
-    ) -> Result<Answer, Error> {
-        let (client, now) = self.begin();
-        let drive = |task| self.transport.drive(task);
-        client.request(now, method, path, body, drive).await
+    ) -> impl Future<Output = Result<Answer, Error>> + Send + use<'a, T> {
+        let (transport, drive) = self.own();
+        async move {
+            let client = transport.client();
+            let now = client.clock.now();
+            client.request(now, method, path, body, drive).await
+        }
     }
 
     /// Sends any request, and returns when its answer begins, whatever its status.
@@ -94,14 +106,10 @@ impl<T: Transport> SecureChatCompletion<T> {
         &self,
         request: Request,
     ) -> impl Future<Output = Result<AnswerStream, Error>> + Send + use<T> {
-        let transport = self.transport.clone();
+        let (transport, drive) = self.own();
         async move {
-            let begun = {
-                let client = transport.client();
-                let task = client.task(request, client.clock.now())?;
-                AnswerStream::begin(transport.drive(task), client.memory().clone())
-            };
-            begun.await
+            let client = transport.client();
+            client.send(client.clock.now(), request, drive).await
         }
     }
 
@@ -109,11 +117,12 @@ impl<T: Transport> SecureChatCompletion<T> {
     ///
     /// # Errors
     /// Why there are none.
-    pub async fn fetch_keys(&self) -> Result<KeySet, Error> {
-        let (client, now) = self.begin();
-        client
-            .fetch_keys(now, |task| self.transport.drive(task))
-            .await
+    pub fn fetch_keys(&self) -> impl Future<Output = Result<KeySet, Error>> + Send + use<T> {
+        let (transport, drive) = self.own();
+        async move {
+            let client = transport.client();
+            client.fetch_keys(client.clock.now(), drive).await
+        }
     }
 }
 

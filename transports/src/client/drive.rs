@@ -32,6 +32,7 @@ impl<D: Drive + ?Sized> Drive for Box<D> {
 }
 
 /// What an answer brings, in memory of its own.
+#[derive(Debug)]
 pub enum Event {
     /// It has begun.
     Head(Metadata),

@@ -20,6 +20,8 @@ mod settings;
 mod stream;
 mod task;
 
+use core::fmt;
+
 use sealwire_core::Now;
 use sealwire_core::chat::ChatRequest;
 use sealwire_core::exchange::Request;
@@ -58,6 +60,14 @@ pub struct Client {
     #[cfg(feature = "_async")]
     pub(crate) clock: Clock,
     gateway: Cell<GatewayState>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("gateway", &self.config.base_url)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Client {

@@ -1,5 +1,6 @@
 //! A session with what its driver remembers beside it.
 
+use core::fmt;
 use core::time::Duration;
 
 use rand_core::TryCryptoRng;
@@ -24,6 +25,8 @@ pub struct Task {
     keys_only: bool,
     /// The wait that was logged.
     wait: Option<Duration>,
+    /// How many tries there were.
+    tries: u32,
 }
 
 /// What a driver does next.
@@ -38,6 +41,12 @@ pub(crate) enum Next {
     Done,
 }
 
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").finish_non_exhaustive()
+    }
+}
+
 impl Task {
     pub(super) fn new(session: ClientSession, keys_only: bool) -> Self {
         Self {
@@ -45,6 +54,7 @@ impl Task {
             session,
             keys_only,
             wait: None,
+            tries: 1,
             cause: None,
         }
     }
@@ -60,7 +70,10 @@ impl Task {
         loop {
             let step = self.session.step(now, rng);
             client.learn(&mut self.known, &self.session);
-            let step = step.map_err(|error| Error::from(error).because(self.cause.take()))?;
+            let step = step.map_err(|error| {
+                let error = Error::from(error).after(self.tries);
+                error.because(self.cause.take())
+            })?;
             return Ok(match step {
                 Step::FetchKeys => Next::FetchKeys,
                 Step::Send => Next::Send,
@@ -72,6 +85,7 @@ impl Task {
                     if self.wait.replace(until) != Some(until)
                         && let Some(reason) = self.session.retry_reason()
                     {
+                        self.tries += 1;
                         log_wait(reason, until.saturating_sub(now.monotonic));
                     }
                     Next::Wait(until)
@@ -96,9 +110,11 @@ impl Task {
             let event = match self.session.poll_event(now, rng) {
                 None if consumed == 0 => return Ok((taken, None)),
                 None => continue,
-                Some(SessionEvent::Head(head)) => {
-                    Event::Head(Metadata::new(&head, client.config.session.suite))
-                }
+                Some(SessionEvent::Head(head)) => Event::Head(Metadata::new(
+                    &head,
+                    client.config.session.suite,
+                    self.tries,
+                )),
                 Some(SessionEvent::Data(data)) => Event::Data(client.memory().copy_from(data)?),
                 Some(_) => Event::Complete,
             };

@@ -1,9 +1,10 @@
 //! The client: what its builder makes.
 
+use std::fmt;
 use std::sync::Arc;
 
-use super::connection::Connector;
-use super::io::{Gateway, Request};
+use super::connection::{Connector, Gateway};
+use super::io::Request;
 use crate::client::{
     Client, ClientBuilder, Drive, SecureChatCompletion as Face, Settings, Task, Transport,
 };
@@ -48,6 +49,12 @@ impl<C: Connector> SecureChatCompletion<C> {
 impl<C: Connector> Clone for Lines<C> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
+    }
+}
+
+impl<C: Connector> fmt::Debug for Lines<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Lines").field(&self.0.client).finish()
     }
 }
 

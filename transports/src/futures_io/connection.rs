@@ -8,6 +8,8 @@ use futures_io::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsConnector;
 
 use crate::address::Address;
+use crate::client::Client;
+use crate::pool::Pool;
 use crate::tls::Tls;
 
 /// What the adapter asks of a runtime.
@@ -27,6 +29,15 @@ pub trait Connector: Send + Sync + 'static {
 
     /// Waits for this long.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// A gateway with its idle connections.
+pub(super) struct Gateway<C> {
+    pub(super) client: Client,
+    pub(super) address: Address,
+    pub(super) tls: Option<Tls>,
+    pub(super) connector: C,
+    pub(super) idle: Pool<Connection>,
 }
 
 /// A connection to a gateway, plain or under TLS.

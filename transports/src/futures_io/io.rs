@@ -12,21 +12,10 @@ use getrandom::SysRng;
 use sealwire_core::Now;
 use sealwire_core::session::Failure;
 
-use super::connection::{Connection, Connector, open};
-use crate::address::Address;
+use super::connection::{Connection, Connector, Gateway, open};
 use crate::client::Client;
 use crate::line::{Io, Moved, Opened};
-use crate::pool::Pool;
-use crate::tls::{Tls, failure};
-
-/// A gateway with its idle connections.
-pub(super) struct Gateway<C> {
-    pub(super) client: Client,
-    pub(super) address: Address,
-    pub(super) tls: Option<Tls>,
-    pub(super) connector: C,
-    pub(super) idle: Pool<Connection>,
-}
+use crate::tls::failure;
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 

@@ -1,5 +1,6 @@
 //! A client whose requests another one carries.
 
+use std::fmt;
 use std::sync::Arc;
 
 use hyper::Uri;
@@ -46,6 +47,12 @@ impl Remote {
 pub(crate) const fn over<S>(remote: Arc<Remote>, service: S) -> SecureChatCompletion<S> {
     let transport = Http { remote, service };
     Face { transport }
+}
+
+impl<S> fmt::Debug for Http<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Http").field(&self.remote.client).finish()
+    }
 }
 
 impl<S: HttpService> Transport for Http<S> {

@@ -136,7 +136,8 @@ where
     let mut whole = client.memory().with_capacity(expected as usize)?;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
-            Error::config("the request's body could not be read").because(Some(error.into()))
+            Error::invalid_request("the request's body could not be read")
+                .because(Some(error.into()))
         })?;
         let Ok(mut data) = frame.into_data() else {
             continue;
@@ -185,7 +186,9 @@ fn path<'a>(remote: &Remote, uri: &'a Uri) -> Result<&'a str, Error> {
     let is_same = (uri.scheme(), uri.authority()) == (send.scheme(), send.authority());
     base.and_then(|base| path.strip_prefix(base))
         .filter(|rest| is_same && rest.starts_with('/'))
-        .ok_or_else(|| Error::config("the request's URI is not under the gateway's base URL"))
+        .ok_or_else(|| {
+            Error::invalid_request("the request's URI is not under the gateway's base URL")
+        })
 }
 
 /// The value of a field; of one that stands there several times, a list (RFC 9110, section 5.3).

@@ -1,6 +1,7 @@
 //! The loop around a line, for every adapter that moves bytes itself.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::task::{Context, Poll, Waker, ready};
 use core::time::Duration;
 
@@ -76,6 +77,12 @@ pub(crate) struct Driver<I: Io> {
     io: I,
     line: Line,
     buffer: Vec<u8>,
+}
+
+impl<I: Io> fmt::Debug for Driver<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").finish_non_exhaustive()
+    }
 }
 
 impl<I: Io> Driver<I> {

@@ -1,6 +1,7 @@
 //! Plain requests, sealed on their way through an HTTP client. What every client does is in the suite.
 
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,7 +11,8 @@ use axum::routing::post;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::iter;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, StreamBody};
+use hyper::body::Frame;
 use hyper::{Request, Response, StatusCode};
 use sealwire::core::ErrorCode;
 use sealwire::core::exchange::ClientOptions;
@@ -19,11 +21,12 @@ use sealwire::core::session::SessionError;
 use sealwire::hyper::{SealedUpload, SecureChatCompletion};
 use sealwire::server::{GatewayConfig, Reply, ReplyBody};
 use sealwire::{ErrorKind, Metadata};
+use tower::util::BoxCloneService;
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::handler::at_once;
 use crate::server::Server;
-use crate::support::{MEMORY, bytes, json};
+use crate::support::{CHAT, MEMORY, bytes, chat, json, printed};
 
 use crate::layers::{body, gateway_layer, hyper_client, listen, text};
 
@@ -122,25 +125,52 @@ async fn a_request_that_cannot_be_sealed_is_not_sent() {
     let name = HeaderName::from_static("x-request-id");
     let value = axum::http::HeaderValue::from_bytes(b"\xff").expect("HTTP allows it");
     field.headers_mut().insert(name, value);
-    for (request, kind) in [
-        (many, ErrorKind::InvalidRequest),
-        (field, ErrorKind::InvalidRequest),
-        (get("https://other.example/base/v1"), ErrorKind::Config),
-        (get("http://gateway.example/base/v1"), ErrorKind::Config),
-        (get("https://gateway.example/v1"), ErrorKind::Config),
-        (get("https://gateway.example/basement"), ErrorKind::Config),
+    for request in [
+        many,
+        field,
+        get("https://other.example/base/v1"),
+        get("http://gateway.example/base/v1"),
+        get("https://gateway.example/v1"),
+        get("https://gateway.example/basement"),
     ] {
         let uri = request.uri().clone();
         let error = layer.layer(nowhere.clone()).oneshot(request).await;
         let error = error.expect_err("not sealed");
-        assert_eq!(error.kind(), kind, "{uri}: {error}");
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{uri}: {error}");
     }
+    let breaks = iter([Err::<Frame<Bytes>, _>(io::Error::other("on purpose"))]);
+    let broken = Request::get("/").body(StreamBody::new(breaks));
+    let error = layer.layer(nowhere.clone());
+    let error = error.oneshot(broken.expect("a request")).await;
+    let error = error.expect_err("not sealed");
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
+    assert!(printed(&error).contains("on purpose"), "{error}");
     assert_eq!(sent.load(Ordering::SeqCst), 0);
     let _ = layer
         .layer(nowhere)
         .oneshot(get("https://gateway.example/base/v1"))
         .await;
     assert_eq!(sent.load(Ordering::SeqCst), 1, "the keys are asked for");
+}
+
+/// A service that one thread at a time may use is enough for futures that go from thread to thread.
+#[tokio::test]
+async fn futures_are_send_over_a_service_that_is_not_sync() {
+    fn send<T: Send>(future: T) -> T {
+        future
+    }
+    let server = Server::start(at_once(|_| Ok(json(200, CHAT)))).await;
+    let layer = server.builder().layer().expect("configured");
+    let client = layer.layer(BoxCloneService::new(hyper_client()));
+    let request = chat();
+    let answer = send(client.create(&request)).await;
+    assert_eq!(answer.expect("answered").choices().count(), 1);
+    let stream = send(client.stream(&request)).await;
+    assert_eq!(stream.expect_err("not streamed").kind(), ErrorKind::Server);
+    let answer = send(client.request("GET", "/", bytes(b""))).await;
+    assert_eq!(answer.expect("answered").body().expose(), CHAT);
+    let keys = send(client.fetch_keys()).await;
+    assert_eq!(keys.expect("fetched").pin(), server.pin);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod half_closed;
 mod handler;
 mod serial;
 mod server;
+mod stopping;
 mod stray;
 #[path = "../support/mod.rs"]
 mod support;

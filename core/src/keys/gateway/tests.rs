@@ -75,6 +75,31 @@ fn epochs_overlap() {
     }
 }
 
+/// TIME-2, TIME-3: a host that calls when it is told to has no key for longer than that, and publishes every one that is valid.
+#[test]
+fn keys_come_and_go_when_they_are_due() {
+    let mut rng = Counter(0);
+    let mut ring = ring(&mut rng);
+    let mut now = at(0);
+    for _ in 0..20 {
+        let next = ring.rotate(now, &mut rng).expect("counted");
+        assert!(next > now);
+        assert!(
+            ring.keys
+                .iter()
+                .all(|key| key.end() > now && next <= key.end())
+        );
+        let set = ring.key_set();
+        let published = set.records().iter().map(|signed| key_id(&signed.record));
+        let held = ring.keys.iter().rev().map(EpochKey::key_id);
+        assert!(published.eq(held));
+        let made = set.select(Suite::P256, now).expect("valid").not_before;
+        assert!(made <= now && made.saturating_add(ring.lifetime / 2) > now);
+        now = next;
+    }
+    assert!(now >= at(100 * HOUR));
+}
+
 /// TIME-2
 #[test]
 fn a_key_ends_five_minutes_after_its_record() {
