@@ -1,4 +1,5 @@
-//! Frames on lines that neither open nor close (spec section 13.3). Protocol: RAW-1, RAW-4.
+//! Frames on lines that neither open nor close (spec section 13.3), and a gateway that hears whoever begins anew; what a client
+//! passes over is tested where it does, in `transports/tests/lines/stray.rs`. Protocol: RAW-1, RAW-4.
 
 use std::path::Path;
 
@@ -305,7 +306,6 @@ fn whoever_begins_anew_on_a_line_is_heard() {
         let mut seen = Seen::default();
         for frame in decode(&back, 16_404, 11) {
             let frame = frame.expect("well-formed");
-            // Of an exchange that is no more: passed over until the answer begins.
             feed_client(&mut client, &frame, &mut seen).expect("accepted");
         }
         assert!(seen.complete && seen.body == b"answer");
