@@ -49,6 +49,8 @@ impl Request {
     }
 
     /// Writes the content of HEAD straight into `out`, which is secure memory.
+    // Its room for header fields must not stand on the stack below the key agreement.
+    #[inline(never)]
     pub(super) fn encode_head(
         &self,
         exchange_id: [u8; EXCHANGE_ID_LEN],

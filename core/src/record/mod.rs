@@ -89,5 +89,6 @@ pub use cipher::Opened;
 #[cfg(feature = "alloc")]
 pub(crate) use cipher::{MAX_FRAMES, Opener, Sealer};
 pub use client::{Complete, RequestSealer, ResponseOpener, ResponseStart};
+#[cfg(feature = "alloc")]
 pub(crate) use server::agree;
 pub use server::{OpenHeader, RequestOpener, ResponseSealer};
