@@ -361,7 +361,8 @@ class Http(unittest.TestCase):
         self.gateway.keys.clear()
         with self.assertRaises(GatewaySaid) as caught:
             list(client.send("POST", CHAT, None, CHAT_BODY))
-        self.assertEqual(caught.exception.answer.name, "reject:suite")
+        self.assertEqual(caught.exception.answer.name, "reject:key")  # SUITE-2: what is offered needs no key
+        self.assertEqual(client.tries, 3)
 
     def test_another_identity_stops_the_client(self) -> None:
         pin = "sha256:" + hashlib.sha256(b"another").hexdigest()
