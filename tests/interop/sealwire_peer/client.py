@@ -58,7 +58,8 @@ class Client:
             raise ValueError("the gateway's address must begin with http:// or https://")
         self._suite, self._pin, self._authorization = suite, pin, authorization
         self._pad, self._clock, self._timeout = pad, clock, timeout
-        self._told: tuple[int, float] | None = None  # the time of ERROR(time), and when it came by a clock that is not set
+        # The time of ERROR(time), and when it came by a clock that is not set (REPLAY-5).
+        self._told: tuple[int, float] | None = None
         self._record: Record | None = None
         self.tries = 0
 
@@ -71,7 +72,7 @@ class Client:
         return http.client.HTTPConnection(host, port, timeout=self._timeout)
 
     def _time(self) -> int:
-        """That of a request (REPLAY-5)."""
+        """What a request says; records are judged by the clock alone."""
         if self._told is None:
             return self._clock()
         told, at = self._told
