@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import http.client
 import io
 import json
 import random
@@ -11,11 +13,12 @@ import threading
 import unittest
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 from sealwire_peer import cobs, frames, hpke, make, vectors
-from sealwire_peer.client import Client, GatewaySaid
-from sealwire_peer.errors import Malformed, Refused, TooLarge, Truncated, Undecryptable, Untrusted
-from sealwire_peer.exchange import ClientExchange, GatewayExchange, ResponseReceiver
+from sealwire_peer.client import Client, GatewaySaid, InBetween
+from sealwire_peer.errors import CannotSend, Malformed, Refused, TooLarge, Truncated, Undecryptable, Untrusted
+from sealwire_peer.exchange import ClientExchange, GatewayExchange, Limits, ReplayStore, ResponseReceiver
 from sealwire_peer.heads import RequestHead, ResponseHead
 from sealwire_peer.keys import (
     Identity,
@@ -27,7 +30,7 @@ from sealwire_peer.keys import (
     key_set_from_json,
     pin_of,
 )
-from sealwire_peer.sealing import HYBRID_SUITE, P256_SUITE, Sealer, Secrets, open_header, request_info
+from sealwire_peer.sealing import HYBRID_SUITE, P256_SUITE, Opener, Sealer, Secrets, open_header, request_info
 from sealwire_peer.server import CHAT, Server, new_gateway
 from sealwire_peer.stream import Line, fetch_keys, receive, serve
 
@@ -111,6 +114,14 @@ class Layout(unittest.TestCase):
                 self.assertEqual(packet.index(0), len(packet) - 1)
                 self.assertEqual(cobs.decode(packet[:-1]), data)
 
+    def test_a_packet_whose_header_is_malformed_holds_no_frame(self) -> None:
+        """RAW-1"""
+        good = frames.frame(frames.DATA, bytes(18))
+        self.assertEqual(cobs.frame_in(cobs.encode(good)[:-1]), good)
+        for bad in (frames.frame(7, b"x"), frames.frame(frames.DATA, bytes(17)), frames.frame(frames.REJECT, bytes(2))):
+            with self.assertRaises(Malformed):
+                cobs.frame_in(cobs.encode(bad)[:-1])
+
 
 class KeySets(unittest.TestCase):
     def test_an_array_is_no_object(self) -> None:
@@ -120,6 +131,11 @@ class KeySets(unittest.TestCase):
         for bad in (list(good.values()), {**good, "keys": [list(good["keys"][0].values())]}, {**good, "keys": {}}):
             with self.assertRaises(Refused):
                 key_set_from_json(json.dumps(bad))
+
+    def test_a_long_number_in_a_member_that_is_ignored(self) -> None:
+        """REC-5"""
+        good = KeySet(bytes(65), (Signed(b"record", bytes(64)),))
+        key_set_from_json('{"more": ' + "9" * 5000 + ", " + good.to_json()[1:])
 
     def test_a_record_is_as_long_as_its_length_can_say(self) -> None:
         """REC-5"""
@@ -290,6 +306,90 @@ class Exchanges(unittest.TestCase):
             end.finish()
             self.assertTrue(end.refusal and end.refusal.kind == "reject")
 
+    def test_what_can_be_followed_is_read_to_its_end(self) -> None:
+        """ORDER-3: refused by its content, its order or its size, a request goes on; by its framing, or the limit of reading on, it does not."""
+        end = frames.frame(frames.END, bytes(18))
+        first = frames.frame(frames.OPEN, self.client().open_body)
+        many = frames.frame(frames.DATA, bytes(996))
+        self.gateway.limits = Limits(request_wire=2000)
+        for wire, refusal, goes_on in (
+            (first + frames.frame(frames.HEAD, bytes(18)), "reject:undecryptable", True),
+            (first + many, "reject:malformed", True),
+            (first + frames.frame(frames.HEAD, bytes(20_000)), "reject:too large", False),  # above both limits
+            (first + frames.frame(frames.HEAD, bytes(2500)), "reject:too large", True),  # above the first
+            (many, "reject:malformed", True),
+            (many * 5, "reject:malformed", False),
+            (first + first, "reject:malformed", False),
+            (first + bytes.fromhex("10000011"), "reject:malformed", False),
+        ):
+            with self.subTest(refusal=refusal, length=len(wire)):
+                exchange = GatewayExchange(self.gateway, http=False)
+                exchange.feed(wire)
+                self.assertEqual((exchange.ended, exchange.stopped), (not goes_on, not goes_on))
+                exchange.feed(end)
+                self.assertEqual((exchange.ended, exchange.stopped), (True, not goes_on))
+                self.assertEqual(exchange.refusal and exchange.refusal.name, refusal)
+
+    def test_a_refused_end_is_the_end(self) -> None:
+        """ORDER-3"""
+        request = self.client(http=False).request
+        exchange = GatewayExchange(self.gateway, http=False)
+        exchange.feed(request[:-1] + bytes([request[-1] ^ 1]))
+        self.assertTrue(exchange.ended and not exchange.stopped)
+        self.assertEqual(exchange.refusal and exchange.refusal.name, "error:malformed")
+
+    def test_the_time_is_told_when_the_error_is_sealed(self) -> None:
+        """Section 8.1; and 9.2: its size is 1024, though the client asked for none."""
+        held, clock = self.gateway.keys[0], self.gateway.clock()
+        head = dataclasses.replace(make.request_head(time=clock - 300_001), padding=0)
+        client = ClientExchange(held.record, P256_SUITE, head, b"", pad=False)
+        self.gateway.clock = lambda: clock
+        exchange = GatewayExchange(self.gateway)
+        exchange.feed(client.request)
+        self.gateway.clock = lambda: clock + 5
+        answer = exchange.refuse()
+        self.assertEqual(len(answer), 36 + 1024)
+        done, _ = client.receiver.receive(answer)
+        self.assertEqual((done.name, int.from_bytes(done.detail, "big")), ("error:time", clock + 5))
+
+    def test_a_clock_that_is_set_back_forgets_nothing(self) -> None:
+        """Section 11"""
+        store = ReplayStore(1)
+        self.assertIsNone(store.admit(b"one", 1000, 900))
+        self.assertIsNone(store.admit(b"two", 3000, 2000))
+        self.assertEqual(store.admit(b"one", 1000, 900), "time")
+        self.assertEqual(store.admit(b"two", 3000, 900), "replay")
+        self.assertEqual(store.admit(b"three", 2000, 900), "busy")
+
+    def test_a_body_above_what_the_record_promises_is_not_sealed(self) -> None:
+        """Section 5.1"""
+        record = dataclasses.replace(self.gateway.keys[0].record, max_request=3)
+        with self.assertRaises(CannotSend):
+            ClientExchange(record, P256_SUITE, make.request_head(), b"four")
+
+    def test_one_frame_too_many_is_malformed(self) -> None:
+        """SEAL-6"""
+        opener = Opener(bytes(32), bytes(12))
+        opener.sequence = 1 << 32
+        with self.assertRaises(Malformed):
+            opener.open(frames.Frame(frames.DATA, b"", bytes(18)))
+
+    def test_what_closes_a_stream_is_answered_first(self) -> None:
+        """ORDER-4, 13.2"""
+        whole = self.client(http=False).request
+        for wire, kinds in (
+            (whole[:-22], [frames.ACCEPT, frames.ERROR]),
+            (whole[:-1], [frames.ACCEPT, frames.ERROR]),
+            (whole[:2], [frames.REJECT]),
+            (b"\x07\x00\x00\x01", [frames.REJECT]),
+            (b"", []),
+        ):
+            self.gateway.replays = ReplayStore()
+            back = io.BytesIO()
+            serve(Line(io.BytesIO(wire), back), self.gateway, self.keys)
+            answers = Line(io.BytesIO(back.getvalue()), io.BytesIO())
+            self.assertEqual([frame[0] for frame in iter(answers.next, None)], kinds)
+
     def test_cancel_on_a_stream(self) -> None:
         client = self.client(http=False)
         end = GatewayExchange(self.gateway, http=False)
@@ -318,6 +418,8 @@ class Exchanges(unittest.TestCase):
         serve(Line(io.BytesIO(there.getvalue()), back, packets=True), self.gateway, self.keys)
         stale = b"\0\x03no\0" + cobs.encode(frames.frame(frames.DATA, bytes(18)))
         answers = Line(io.BytesIO(stale + back.getvalue()), io.BytesIO(), packets=True)
+        with self.assertRaises(Malformed):  # it may have been KEYS
+            fetch_keys(answers)
         self.assertEqual(fetch_keys(answers), self.keys)
         done, body = receive(answers, found)
         self.assertEqual(done.name, "complete")
@@ -355,13 +457,54 @@ class Http(unittest.TestCase):
         self.assertGreater(len(list(ahead.send("POST", CHAT, None, CHAT_BODY))), 1)
         self.assertEqual(ahead.tries, 2)
 
+    def test_each_try_looks_at_the_clock(self) -> None:
+        """TIME-1: a cached record that has run out is not used."""
+        now = self.gateway.clock()
+        client = Client(self.base, P256_SUITE, self.server.pin, clock=lambda: now)
+        list(client.send("POST", CHAT, None, CHAT_BODY))
+        now += 86_400_000
+        with self.assertRaises(Refused):
+            list(client.send("POST", CHAT, None, CHAT_BODY))
+        self.assertEqual(client.tries, 1)
+
+    def test_time_and_replay_are_one_kind_of_again(self) -> None:
+        """Section 8.1"""
+        client = Client(self.base, P256_SUITE, self.server.pin, clock=lambda: self.gateway.clock() + 400_000)
+        with (
+            mock.patch.object(self.gateway.replays, "admit", return_value="replay"),
+            self.assertRaises(GatewaySaid) as caught,
+        ):
+            list(client.send("POST", CHAT, None, CHAT_BODY))
+        self.assertEqual((caught.exception.answer.name, client.tries), ("error:replay", 2))
+
+    def test_a_key_set_of_another_content_type_is_none(self) -> None:
+        """HTTP-3"""
+        client = Client(self.base, P256_SUITE, self.server.pin)
+        with mock.patch("sealwire_peer.client._content_type", return_value="text/html"), self.assertRaises(InBetween):
+            client.keys()
+
+    def test_a_body_that_breaks_behind_end_loses_nothing(self) -> None:
+        """ORDER-5, HTTP-5"""
+        read1 = http.client.HTTPResponse.read1
+
+        def broken(reply: http.client.HTTPResponse, n: int = -1) -> bytes:
+            data = read1(reply, n)
+            if not data:
+                raise ConnectionResetError
+            return data
+
+        client = Client(self.base, P256_SUITE, self.server.pin)
+        with mock.patch.object(http.client.HTTPResponse, "read1", broken):
+            self.assertGreater(len(list(client.send("POST", CHAT, None, CHAT_BODY))), 1)
+
     def test_new_keys_are_fetched_once(self) -> None:
         client = Client(self.base, P256_SUITE, self.server.pin)
         list(client.send("POST", CHAT, None, CHAT_BODY))
         self.gateway.keys.clear()
         with self.assertRaises(GatewaySaid) as caught:
             list(client.send("POST", CHAT, None, CHAT_BODY))
-        self.assertEqual(caught.exception.answer.name, "reject:suite")
+        self.assertEqual(caught.exception.answer.name, "reject:key")  # SUITE-2: what is offered needs no key
+        self.assertEqual(client.tries, 3)
 
     def test_another_identity_stops_the_client(self) -> None:
         pin = "sha256:" + hashlib.sha256(b"another").hexdigest()

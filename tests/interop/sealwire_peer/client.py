@@ -58,7 +58,7 @@ class Client:
             raise ValueError("the gateway's address must begin with http:// or https://")
         self._suite, self._pin, self._authorization = suite, pin, authorization
         self._pad, self._clock, self._timeout = pad, clock, timeout
-        self._offset = 0
+        self._told: tuple[int, float] | None = None  # the time of ERROR(time), and when it came by a clock that is not set
         self._record: Record | None = None
         self.tries = 0
 
@@ -70,13 +70,20 @@ class Client:
             return http.client.HTTPSConnection(host, port, timeout=self._timeout, context=context)
         return http.client.HTTPConnection(host, port, timeout=self._timeout)
 
+    def _time(self) -> int:
+        """That of a request (REPLAY-5)."""
+        if self._told is None:
+            return self._clock()
+        told, at = self._told
+        return told + int((time.monotonic() - at) * 1000)
+
     def keys(self) -> list[Record]:
         connection = self._connect()
         try:
             connection.request("GET", self._url.path + _KEYS_PATH, headers={"Accept": "application/json"})
             reply = connection.getresponse()
             text = reply.read(MOST_KEY_SET + 1)
-            if reply.status != 200:
+            if reply.status != 200 or _content_type(reply) != "application/json":
                 raise InBetween(reply.status)
             if len(text) > MOST_KEY_SET:
                 raise Refused("key set is too long")
@@ -93,7 +100,7 @@ class Client:
         idempotency = os.urandom(16).hex()
         seen: set[str] = set()
         while True:
-            if self._record is None:
+            if self._record is None or not self._record.usable_by_client(self._clock()):  # TIME-1, before each try
                 self._record = choose(self.keys(), self._suite, self._clock())
             head = RequestHead(
                 method=method,
@@ -102,7 +109,7 @@ class Client:
                 authorization=self._authorization,
                 exchange_id=os.urandom(16),
                 idempotency_key=idempotency,
-                time=self._clock() + self._offset,
+                time=self._time(),
                 max_frame=16404,
                 padding=1 if self._pad else 0,
             )
@@ -115,16 +122,16 @@ class Client:
                 raise GatewaySaid(answer)
 
     def _may_retry(self, answer: Answer, exchange: ClientExchange, seen: set[str]) -> bool:
-        what = "keys" if answer.name in ("reject:key", "reject:undecryptable") else answer.name
-        if exchange.receiver.head or what in seen:
+        """Each kind once (8.1)."""
+        kinds = {"reject:key": "keys", "reject:undecryptable": "keys", "error:time": "afresh", "error:replay": "afresh"}
+        if answer.name == "error:time":  # learned even if it is too late for this request
+            self._told = int.from_bytes(answer.detail, "big"), time.monotonic()
+        what = kinds.get(answer.name)
+        if what is None or exchange.receiver.head or what in seen:
             return False
         seen.add(what)
         if what == "keys":
             self._record = None
-        elif what == "error:time":
-            self._offset = int.from_bytes(answer.detail, "big") - self._clock()
-        else:
-            return what == "error:replay"
         return True
 
     def _one(self, exchange: ClientExchange) -> Generator[ResponseHead | bytes, None, Answer]:
@@ -133,12 +140,16 @@ class Client:
             headers = {"Content-Type": "application/sealwire", "Accept": "application/sealwire"}
             connection.request("POST", self._url.path + _REQUEST_PATH, exchange.request, headers)
             reply = connection.getresponse()
-            kind = (reply.getheader("Content-Type") or "").split(";")[0].strip().lower()
-            if reply.status != 200 or kind != "application/sealwire":
+            if reply.status != 200 or _content_type(reply) != "application/sealwire":
                 raise InBetween(reply.status)
             shown = False
             while True:
-                data = reply.read1(65536)
+                try:
+                    data = reply.read1(65536)
+                except (OSError, http.client.HTTPException) as error:
+                    if isinstance(error, TimeoutError) and exchange.receiver.answer is None:
+                        raise
+                    break  # whether that loses anything, finish() says: behind END it does not (ORDER-5, HTTP-5)
                 if not data:
                     break
                 for piece in exchange.receiver.feed(data):
@@ -150,10 +161,12 @@ class Client:
             if not shown and exchange.receiver.head:
                 yield exchange.receiver.head
             return answer
-        except http.client.IncompleteRead:
-            return exchange.receiver.finish()
         finally:
             connection.close()
+
+
+def _content_type(reply: http.client.HTTPResponse) -> str:
+    return (reply.getheader("Content-Type") or "").split(";")[0].strip().lower()
 
 
 def sse_texts(pieces: Iterator[bytes]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import frames
 from .errors import Malformed
 
 
@@ -33,8 +34,10 @@ def decode(packet: bytes) -> bytes:
 
 
 def frame_in(packet: bytes) -> bytes:
-    """The one frame of a packet (RAW-1)."""
+    """The one frame of a packet (RAW-1). One whose header is malformed is none."""
     data = decode(packet)
-    if len(data) < 4 or len(data) != 4 + int.from_bytes(data[1:4], "big"):
+    length = int.from_bytes(data[1 : frames.HEADER], "big")
+    if len(data) < frames.HEADER or len(data) != frames.HEADER + length:
         raise Malformed("packet does not hold exactly one frame")
+    frames.check_header(data[0], length)
     return data

@@ -11,6 +11,10 @@ class Malformed(ProtocolError):
     name = "malformed"
 
 
+class Unfollowable(Malformed):
+    """A header behind which nobody can tell where the next frame begins (ORDER-3, section 13.2)."""
+
+
 class TooLarge(ProtocolError):
     name = "too large"
 

@@ -13,11 +13,13 @@ from .errors import (
     ERROR_NAMES,
     REJECT_CODES,
     REJECT_NAMES,
+    CannotSend,
     Malformed,
     ProtocolError,
     TooLarge,
     Truncated,
     Undecryptable,
+    Unfollowable,
 )
 from .frames import ACCEPT, CANCEL, DATA, END, ERROR, HEAD, KEYS_REQUEST, OPEN, REJECT
 from .heads import RequestHead, ResponseHead
@@ -25,6 +27,7 @@ from .keys import Record
 from .sealing import Opener, Sealer, Secrets, Suite, open_header, request_info
 
 WINDOW = 300_000
+_FOLLOWS_OPEN = (HEAD, DATA, END, CANCEL)
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class ClientExchange:
     ) -> None:
         if suite not in record.suites():
             raise ValueError("the record does not offer this suite")
+        if len(body) > record.max_request:
+            raise CannotSend(f"the body has {len(body)} bytes, and this gateway takes {record.max_request}")  # 5.1
         shared, enc = hpke.encap(suite.kem, record.public_key, ikm_ephemeral)
         header = open_header(suite, record.key_id)
         secrets = Secrets.derive(suite, shared, request_info(header))
@@ -206,9 +211,13 @@ class ReplayStore:
     def __init__(self, capacity: int = 100_000) -> None:
         self._capacity = capacity
         self._until: dict[bytes, int] = {}
+        self._latest = 0
 
     def admit(self, digest: bytes, until: int, now: int) -> str | None:
-        """None, or the name of the ERROR to answer with."""
+        """None, or the name of the ERROR to answer with. What a clock that was set back may have made it forget is refused."""
+        self._latest = max(self._latest, now)
+        if until < self._latest:
+            return "time"
         if digest in self._until and now <= self._until[digest]:
             return "replay"
         if len(self._until) >= self._capacity:
@@ -231,23 +240,26 @@ class Gateway:
     served: Callable[[str, str], bool] = lambda method, path: True
     limits: Limits = DEFAULTS
     refuse_before: int = 0  # REPLAY-4
+    offered: frozenset[Suite] = frozenset()  # SUITE-2; those of the first keys if none are named
     replays: ReplayStore = field(default_factory=ReplayStore)
     running: dict[bytes, int | None] = field(default_factory=dict)  # idempotency -> forget after
 
-    def suites(self) -> list[Suite]:
-        return [suite for key in self.keys for suite in key.record.suites()]
+    def __post_init__(self) -> None:
+        self.offered = self.offered or frozenset(suite for key in self.keys for suite in key.record.suites())
 
     def begin(self, head: RequestHead) -> str | None:
-        """REPLAY-6: claims the idempotency key, or names the ERROR."""
-        mark = self._mark(head)
-        if mark is None:
-            return None
+        """What is asked once END verified, in the order of section 11: claims the idempotency key (REPLAY-6), or names the ERROR."""
         now = self.clock()
         for old in [m for m, until in self.running.items() if until is not None and until < now]:
             del self.running[old]
+        mark = self._mark(head)
         if mark in self.running:
             return "duplicate"
-        self.running[mark] = None
+        if mark is not None:
+            self.running[mark] = None
+        if not self.served(head.method, head.path):
+            self.ended(head)
+            return "forbidden"
         return None
 
     def ended(self, head: RequestHead) -> None:
@@ -267,7 +279,6 @@ class Gateway:
 class Refusal:
     kind: str  # "reject" or "error"
     reason: str
-    detail: bytes = b""
 
     @property
     def name(self) -> str:
@@ -275,9 +286,9 @@ class Refusal:
 
 
 class _Refuse(Exception):
-    def __init__(self, reason: str, detail: bytes = b"") -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__(reason)
-        self.reason, self.detail = reason, detail
+        self.reason = reason
 
 
 class GatewayExchange:
@@ -312,32 +323,28 @@ class GatewayExchange:
         return self._state in ("ended", "stopped")
 
     def _check(self, kind: int, length: int) -> None:
-        if self._state == "discard":
-            if kind not in (HEAD, DATA, END, CANCEL):
-                raise Malformed("out of order")
-            self._count(length)
-            return
         allowed = {
             "start": (OPEN,) if self._http else (OPEN, KEYS_REQUEST, *self._late),
             "first": (HEAD,),
             "body": (DATA, END, CANCEL),
             "ended": () if self._http else (CANCEL,),
+            "discard": _FOLLOWS_OPEN,
         }[self._state]
         if kind not in allowed:
-            raise Malformed(f"{frames.NAMES[kind]} is out of order")
-        if kind in frames.SEALED and frames.HEADER + length > self._frame_limit():
+            raise (Malformed if kind in _FOLLOWS_OPEN else Unfollowable)(f"{frames.NAMES[kind]} is out of order")
+        limit = self.gateway.limits.request_wire
+        if self._state == "discard":
+            limit *= 2  # that of reading on (ORDER-3)
+        elif kind in frames.SEALED and frames.HEADER + length > self._frame_limit():
             raise TooLarge("sealed frame")
-        self._count(length)
+        if self._wire + frames.HEADER + length > limit:
+            raise TooLarge("request on the wire")
+        self._wire += frames.HEADER + length
 
     def _frame_limit(self) -> int:
         if self._held:
             return self._held.record.max_frame
         return max((held.record.max_frame for held in self.gateway.keys), default=1024)  # a late CANCEL (RAW-3)
-
-    def _count(self, length: int) -> None:
-        self._wire += frames.HEADER + length
-        if self._wire > self.gateway.limits.request_wire:
-            raise TooLarge("request on the wire")
 
     def feed(self, data: bytes) -> None:
         self._reader.feed(data)
@@ -346,18 +353,19 @@ class GatewayExchange:
                 return
             try:
                 frame = self._reader.next()
-                if frame is None:
-                    break
-                self._take(frame)
             except ProtocolError as error:
                 self._refuse(_reason(error, self.opened))
-                if not isinstance(error, Undecryptable) or self._state in ("discard", "ended"):
-                    self._state = "stopped"
-                else:
-                    self._state = "discard"
-            except _Refuse as error:
-                self._refuse(error.reason, error.detail)
-                self._state = "ended" if error.reason == "cancelled" else "discard"
+                # A header that can be followed is read again, as one to throw away (ORDER-3).
+                last = isinstance(error, Unfollowable) or self._state in ("discard", "ended")
+                self._state = "stopped" if last else "discard"
+                continue
+            if frame is None:
+                break
+            try:
+                self._take(frame)
+            except (ProtocolError, _Refuse) as error:
+                self._refuse(error.reason if isinstance(error, _Refuse) else _reason(error, self.opened))
+                self._state = "ended" if frame.kind in (END, CANCEL) else "discard"
         if self._http and self._state == "ended" and self._reader.pending:
             self._refuse("malformed")  # ORDER-5
             self._state = "stopped"
@@ -370,11 +378,11 @@ class GatewayExchange:
             self._refuse("malformed")
             self._state = "stopped"
 
-    def _refuse(self, reason: str, detail: bytes = b"") -> None:
+    def _refuse(self, reason: str) -> None:
         if self._opener:
             self._opener.poison()
         if self.refusal is None:
-            self.refusal = Refusal("error" if self.opened else "reject", reason, detail)
+            self.refusal = Refusal("error" if self.opened else "reject", reason)
 
     def _take(self, frame: frames.Frame) -> None:
         if self._state == "discard":
@@ -402,7 +410,7 @@ class GatewayExchange:
             raise _Refuse("malformed")
         kem, kdf, aead = (int.from_bytes(body[at : at + 2], "big") for at in (1, 3, 5))
         suite, header, enc = Suite(kem, kdf, aead), body[:15], body[15:]
-        if suite not in self.gateway.suites():
+        if suite not in self.gateway.offered:
             raise _Refuse("suite")
         if len(enc) != hpke.KEMS[kem].enc_length:
             raise _Refuse("malformed")
@@ -446,13 +454,11 @@ class GatewayExchange:
     def _admit(self, head: RequestHead) -> None:
         now = self.gateway.clock()
         if abs(head.time - now) > WINDOW or head.time < self.gateway.refuse_before:
-            raise _Refuse("time", now.to_bytes(8, "big"))
+            raise _Refuse("time")
         digest = hashlib.sha256(self._open_body).digest()
         refused = self.gateway.replays.admit(digest, head.time + WINDOW, now)
         if refused:
             raise _Refuse(refused)
-        if not self.gateway.served(head.method, head.path):
-            raise _Refuse("forbidden")
 
     # --- Answers ---
 
@@ -473,7 +479,12 @@ class GatewayExchange:
         assert self.ended and self.refusal
         if self.refusal.kind == "reject":
             return frames.frame(REJECT, bytes([REJECT_CODES[self.refusal.reason]]))
-        return self.writer(response_nonce).error(self.refusal.reason, self.refusal.detail)
+        return self.writer(response_nonce).error(self.refusal.reason, self.detail())
+
+    def detail(self) -> bytes:
+        """That of the ERROR, if it is sealed now (8.1)."""
+        told = self.refusal is not None and self.refusal.name == "error:time"
+        return self.gateway.clock().to_bytes(8, "big") if told else b""
 
 
 def _reason(error: ProtocolError, opened: int) -> str:
@@ -490,10 +501,11 @@ class ResponseWriter:
         self._accept = frames.frame(ACCEPT, nonce)
         self._max_frame = max_frame
         self._uniform = frames.Uniform(max_frame) if padded else None
+        self._begun = False
         self.plain: list[frames.Plain] = []
 
     def _seal(self, plain: list[frames.Plain]) -> bytes:
-        accept, self._accept = self._accept, b""
+        accept, self._accept, self._begun = self._accept, b"", True
         self.plain += plain
         return accept + b"".join(self._sealer.seal(frame) for frame in plain)
 
@@ -521,4 +533,8 @@ class ResponseWriter:
         return self._last(END, b"")
 
     def error(self, reason: str, detail: bytes = b"") -> bytes:
-        return self._last(ERROR, bytes([ERROR_CODES[reason]]) + detail)
+        content = bytes([ERROR_CODES[reason]]) + detail
+        if self._begun:
+            return self._last(ERROR, content)
+        size = frames.EVERY_PEER_ACCEPTS  # whatever the client asked for (9.2)
+        return self._seal([frames.Plain(ERROR, content, size - frames.OVERHEAD - len(content))])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .errors import CannotSend, Malformed
+from .errors import CannotSend, Unfollowable
 
 KEYS_REQUEST, KEYS, OPEN, ACCEPT, REJECT, RESUME = 1, 2, 3, 4, 5, 6
 HEAD, DATA, END, ERROR, CANCEL = 0x10, 0x11, 0x12, 0x13, 0x14
@@ -41,10 +41,10 @@ CLEAR_LENGTHS = {
 def check_header(kind: int, length: int) -> None:
     """What is wrong with a header whoever receives it: the first two checks of FRAME-7."""
     if kind not in NAMES:
-        raise Malformed(f"frame type {kind:#04x}")
+        raise Unfollowable(f"frame type {kind:#04x}")
     lengths = CLEAR_LENGTHS.get(kind, range(SMALLEST_SEALED, 1 << 24))
     if length not in lengths:
-        raise Malformed(f"{NAMES[kind]} of length {length}")
+        raise Unfollowable(f"{NAMES[kind]} of length {length}")
 
 
 def frame(kind: int, body: bytes) -> bytes:

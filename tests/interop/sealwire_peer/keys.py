@@ -192,6 +192,11 @@ class _Object(dict[str, Any]):
         self.twice = {name for name in names if names.count(name) > 1} if len(self) < len(names) else set()
 
 
+def _integer(text: str) -> int | None:
+    """None for one of which only the length is known to matter: int() raises on thousands of digits."""
+    return int(text) if len(text) < 20 else None
+
+
 def key_set_from_json(text: str | bytes) -> KeySet:
     def binary(owner: dict[str, Any], name: str) -> bytes:
         value = owner[name]
@@ -210,7 +215,8 @@ def key_set_from_json(text: str | bytes) -> KeySet:
     try:
         if isinstance(text, bytes):
             text = text.decode()
-        top = json.loads(text, object_pairs_hook=_Object)
+        # Members that are ignored may hold anything (REC-5). This parser cannot look past deep nesting, and refuses it.
+        top = json.loads(text, object_pairs_hook=_Object, parse_int=_integer)
         if not isinstance(top, dict) or not isinstance(top["keys"], list):
             raise Refused("key set is no object with a list of keys")
         if not all(isinstance(key, dict) for key in top["keys"]):

@@ -668,7 +668,7 @@ class Requests:
             refuse_before=NOW + 1,
         )
         add("store-full", "a replay store without room", "REPLAY-3", wire, "error:busy", 1, replay_capacity=0)
-        add("forbidden", "a path that is not served", "", wire, "error:forbidden", 1, served=["GET /v1/models"])
+        add("forbidden", "a path that is not served", "", wire, "error:forbidden", 2, served=["GET /v1/models"])
 
         small = Case(max_frame=1024, max_request=100)
         sealer = small.client()

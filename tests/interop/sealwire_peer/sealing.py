@@ -8,7 +8,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from . import hpke
-from .errors import Malformed, ProtocolError, TooLarge, Undecryptable
+from .errors import Malformed, ProtocolError, Undecryptable
 from .frames import CANCEL, DATA, END, SEALED, SMALLEST_SEALED, Frame, Plain
 
 MOST_FRAMES = 1 << 32
@@ -109,7 +109,7 @@ class Opener(_Direction):
         if frame.kind not in SEALED or len(frame.body) < SMALLEST_SEALED:
             raise Malformed("not a sealed frame")
         if self.sequence >= MOST_FRAMES:
-            raise TooLarge("direction is used up")
+            raise Malformed("direction is used up")  # SEAL-6
         try:
             plaintext = self._cipher.decrypt(self._nonce(), frame.body, frame.header)
         except InvalidTag as error:

@@ -30,16 +30,25 @@ class Line:
         return self._next_packet() if self.packets else self._next_frame()
 
     def next_of(self, *kinds: int) -> bytes | None:
-        """The next frame that begins what is waited for. On a line all others are passed over, whole or not (RAW-4)."""
+        """The next frame that begins what is waited for. On a line all others are passed over; a packet that holds none may
+        have been that one, and ends what is under way (RAW-4)."""
         while True:
-            try:
-                frame = self.next()
-            except Malformed:
-                if not self.packets:
-                    raise
-                continue
+            frame = self.next()
             if not self.packets or frame is None or frame[0] in kinds:
                 return frame
+
+    def pass_on(self, exchange: GatewayExchange) -> None:
+        """The next frame of a stream to a gateway, or what there is of it: the header is judged before the body is waited for."""
+        header = self._in.read(frames.HEADER)
+        exchange.feed(header)
+        length = int.from_bytes(header[1:], "big")
+        if len(header) < frames.HEADER:
+            exchange.finish()
+        elif not exchange.stopped:
+            body = self._in.read(length)
+            exchange.feed(body)
+            if len(body) < length:
+                exchange.finish()
 
     def _next_frame(self) -> bytes | None:
         header = self._in.read(frames.HEADER)
@@ -94,16 +103,15 @@ def receive(line: Line, exchange: ClientExchange) -> tuple[Answer, bytes]:
 
 
 def serve(line: Line, gateway: Gateway, key_set: KeySet) -> None:
-    """Answers what comes until the client's bytes end, or cannot be followed."""
+    """Answers what comes until the client's bytes end, or cannot be followed: that too is answered first (ORDER-4, 13.2)."""
     if line.packets:
         return _serve_line(line, gateway, key_set)
     while True:
         exchange = GatewayExchange(gateway, http=False)
         while not exchange.ended:
-            frame = line.next()
-            if frame is None:
-                return
-            exchange.feed(frame)
+            line.pass_on(exchange)
+        if exchange.stopped and not exchange.refusal and not exchange.keys_wanted:
+            return  # it ended where no request has begun
         _answer(line, exchange, key_set)
         if exchange.stopped and not exchange.keys_wanted:
             return

@@ -147,8 +147,11 @@ def _check_refusal(vector: Vector) -> None:
             end = GatewayExchange(setting.gateway, http=vector["transport"] == "http")
             _feed(end, wire, step)
             outcome, opened = end.refusal.name if end.refusal else "complete", end.opened
-            if end.refusal and end.refusal.detail:
-                same("detail", end.refusal.detail.hex(), vector["detail"])
+            refused = end.gateway.begin(end.head) if outcome == "complete" and end.head else None
+            if refused:
+                outcome = f"error:{refused}"
+            if end.detail():
+                same("detail", end.detail().hex(), vector["detail"])
         else:
             outcome, body, opened = _receive(
                 vector, setting, wire, unhex(vector, "exchange_id"), vector["max_frame"], step
