@@ -189,7 +189,7 @@ fn a_connection_that_breaks_between_tries_is_no_failure() {
     }
 }
 
-/// A wait that would outlast the time for everything is not begun: the reason is told at once.
+/// A wait that would outlast the time for everything is not begun: the answer, or the reason, is told at once.
 #[test]
 fn no_try_is_waited_for_that_would_come_too_late() {
     for (total, waits) in [(60, false), (61, true)] {
@@ -198,22 +198,166 @@ fn no_try_is_waited_for_that_would_come_too_late() {
         config.timeouts.total = Duration::from_secs(total);
         let (mut session, answer) = answered(&mut world, config, 503);
         let mut rest = &answer[..];
+        let mut status = None;
         while session.is_sending() && !rest.is_empty() {
             let count = session.handle_input(now(0), rest, &mut world.rng);
             rest = &rest[count..];
-            assert!(session.poll_event(now(0), &mut world.rng).is_none());
-        }
-        let status = SessionError::Status {
-            status: 503,
-            retry_after: Some(60),
-        };
-        match session.step(now(0), &mut world.rng) {
-            Ok(Step::Wait(until)) => assert!(waits && until == Duration::from_secs(60)),
-            other => {
-                assert_eq!(other, Err(status));
-                assert!(!waits);
+            if let Some(SessionEvent::Head(head)) = session.poll_event(now(0), &mut world.rng) {
+                status = Some(head.status);
             }
         }
+        assert_eq!(
+            status,
+            (!waits).then_some(503),
+            "shown as the last try's is"
+        );
+        let until = Duration::from_secs(60);
+        let waiting = session.step(now(0), &mut world.rng) == Ok(Step::Wait(until));
+        assert_eq!(waiting, waits);
+    }
+    let mut world = World::new(5);
+    let mut config = pinned(&world);
+    config.timeouts.total = Duration::from_millis(400);
+    let (mut session, _) = answered(&mut world, config, 503);
+    session.handle_input(now(0), &[0x05, 0, 0, 1, 5], &mut world.rng);
+    assert!(session.poll_event(now(0), &mut world.rng).is_none());
+    let error = session.step(now(0), &mut world.rng);
+    assert_eq!(error, Err(SessionError::Rejected(RejectCode::Busy)));
+}
+
+/// ERR-4: an ERROR behind a HEAD that was shown leads to no other try, whatever its code.
+#[test]
+fn nothing_is_tried_again_once_an_answer_has_begun() {
+    for code in [
+        ErrorCode::Time,
+        ErrorCode::Replay,
+        ErrorCode::Busy,
+        ErrorCode::Upstream,
+        ErrorCode::Timeout,
+        ErrorCode::Internal,
+    ] {
+        let mut world = World::new(14);
+        let config = pinned(&world);
+        let state = GatewayState::default();
+        let request = world.request(b"{}");
+        let mut session = ClientSession::new(&world.memory, config, state, request, now(0));
+        assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
+        session.handle_key_set(now(0), world.keys.key_set());
+        assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Send));
+        let mut out = [0; 4096];
+        let sent = session.poll_transmit(&mut out).expect("memory");
+        let (mut server, request) = world.deliver(&out[..sent]);
+        let head = ResponseHead::new(200, request.head().exchange_id);
+        server.respond(&head, Padding::None).expect("waits");
+        server.fail(code, NOW).expect("under way");
+        let answer = drain_server(&mut server);
+        let mut rest = &answer[..];
+        let mut events = 0;
+        while !rest.is_empty() && session.is_sending() {
+            let count = session.handle_input(now(1), rest, &mut world.rng);
+            rest = &rest[count..];
+            events += usize::from(session.poll_event(now(1), &mut world.rng).is_some());
+        }
+        assert_eq!(events, 1, "HEAD");
+        let error = SessionError::Refused {
+            code,
+            answer_begun: true,
+        };
+        assert_eq!(session.step(now(1), &mut world.rng), Err(error));
+    }
+}
+
+/// REC-6: what a record does not promise to take is refused to the caller, and comes back.
+#[test]
+fn a_body_larger_than_the_gateway_takes_is_not_sent() {
+    let mut world = World::new(15);
+    let identity = Identity::generate(&world.memory, &mut world.rng).expect("seeded");
+    let limits = RecordLimits {
+        max_request: 1000,
+        ..RecordLimits::default()
+    };
+    world.keys = KeyRing::new(identity, &[Suite::P256], limits, world.memory.clone());
+    world.keys.rotate(NOW, &mut world.rng).expect("seeded");
+    let key = world.gateway_key(Suite::P256);
+    for (len, is_sent) in [(1000, true), (1001, false)] {
+        let request = world.request(&vec![b'x'; len]);
+        let options = ClientOptions::default();
+        let made = ClientExchange::new(&world.memory, &key, request, NOW, options, &mut world.rng);
+        assert_eq!(made.is_ok(), is_sent);
+        if let Err((request, error)) = made {
+            assert_eq!(request.body.len(), len);
+            let what = "request body";
+            assert_eq!(error, Error::Misuse(Misuse::TooLarge { what, limit: 1000 }));
+        }
+    }
+}
+
+/// PAD-3: the refusal that no HEAD came before has one size, also for whoever asked for no padding.
+#[test]
+fn a_refusal_has_one_size() {
+    for response_padding in [None, Some(false), Some(true)] {
+        let mut world = World::new(16);
+        let options = ClientOptions {
+            response_padding,
+            ..ClientOptions::default()
+        };
+        let request = world.request(b"x");
+        let mut client = world.client(Suite::P256, request, options);
+        let (mut server, _) = world.deliver(&drain_client(&mut client));
+        server.fail(ErrorCode::Forbidden, NOW).expect("waits");
+        assert_eq!(drain_server(&mut server).len(), 36 + 1024);
+    }
+}
+
+/// ORDER-4: after a head that failed, and a CANCEL, nothing is sealed that needs a head before it.
+#[test]
+fn without_a_head_there_is_no_answer() {
+    let mut world = World::new(17);
+    let mut client = raw_client(&mut world, b"x");
+    let wire = drain_client(&mut client);
+    client.cancel().expect("END has left");
+    let cancel = drain_client(&mut client);
+    let mut server = world.server(raw());
+    assert_eq!(
+        world.feed_server(&mut server, &wire),
+        [ServerEvent::Request]
+    );
+    let mut wrong = ResponseHead::new(200, [0; 16]);
+    wrong.content_type = Some(" not text");
+    assert!(server.respond(&wrong, Padding::None).is_err());
+    assert_eq!(
+        world.feed_server(&mut server, &cancel),
+        [ServerEvent::Cancelled]
+    );
+    assert!(server.send_data(b"x").is_err());
+    assert!(server.finish().is_err());
+    server.fail(ErrorCode::Cancelled, NOW).expect("under way");
+    assert_eq!(drain_server(&mut server).len(), 36 + 1024);
+}
+
+/// ORDER-7: a stream that broke behind END carries nothing more, though the answer is whole.
+#[test]
+fn a_stream_that_broke_carries_nothing_more() {
+    for breaks in [false, true] {
+        let mut world = World::new(18);
+        let mut config = pinned(&world);
+        config.options.one_exchange = false;
+        let (mut session, answer) = answered(&mut world, config, 200);
+        let mut rest = &answer[..];
+        loop {
+            let count = session.handle_input(now(1), rest, &mut world.rng);
+            rest = &rest[count..];
+            if rest.is_empty() {
+                break;
+            }
+            session.poll_event(now(1), &mut world.rng);
+        }
+        if breaks {
+            session.handle_failure(now(1), Failure::Reset, &mut world.rng);
+        }
+        let last = session.poll_event(now(1), &mut world.rng);
+        assert!(matches!(last, Some(SessionEvent::Complete(_))));
+        assert_eq!(session.can_carry_on(), !breaks);
     }
 }
 

@@ -88,6 +88,36 @@ fn a_clock_set_back_does_not_open_the_window() {
     assert_eq!(late(4, at(900_000), at(700_000)), Admission::Admitted);
 }
 
+/// REPLAY-7: the time is judged before the store is asked, and what was seen before the store is said to be full.
+#[test]
+fn reasons_have_an_order() {
+    let mut world = World::new(27);
+    let mut store = MemoryReplayStore::new(1);
+    let request = world.request(b"{}");
+    let mut client = world.client(Suite::P256, request, ClientOptions::default());
+    let wire = drain_client(&mut client);
+    let mut hear = |world: &mut World| {
+        let mut server = world.server(ServerOptions::default());
+        deliver(world, &mut server, &wire, &mut store);
+        drain_server(&mut server)
+    };
+    assert_eq!(hear(&mut world), [0; 0], "taken");
+    let replayed = hear(&mut world);
+    world.now = at(300_001);
+    let late = hear(&mut world);
+    let mut codes = Vec::new();
+    for answer in [replayed, late] {
+        let mut twin = World::new(27);
+        let request = twin.request(b"{}");
+        let mut client = twin.client(Suite::P256, request, ClientOptions::default());
+        drain_client(&mut client);
+        let mut seen = Seen::default();
+        feed_client(&mut client, &answer, &mut seen).expect("a refusal");
+        codes.push(seen.error);
+    }
+    assert_eq!(codes, [Some(ErrorCode::Replay), Some(ErrorCode::Time)]);
+}
+
 /// REPLAY-4
 #[test]
 fn after_a_restart_old_times_are_refused() {

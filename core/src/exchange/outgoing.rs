@@ -71,6 +71,11 @@ impl Padding {
 
 impl Queue {
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        // What has left is given up, in a host too that never takes all of it.
+        if self.sent > self.bytes.len() / 2 {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
         self.bytes.extend_from_slice(bytes);
     }
 
@@ -152,6 +157,11 @@ impl<A: RecordAead> Outgoing<A> {
     /// Bytes that wait to leave.
     pub(super) fn queued(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Whether HEAD, or another frame, has been sealed.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.frames > 0
     }
 
     /// Whether the last frame has been sealed.

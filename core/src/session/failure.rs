@@ -45,11 +45,7 @@ impl<A: RecordAead> ClientSession<A> {
         match self.phase {
             Phase::FetchKeys(_) | Phase::Send(_) => {
                 let (since, limit, _) = self.waiting;
-                Some(
-                    since
-                        .saturating_add(limit)
-                        .min(self.started.saturating_add(self.config.timeouts.total)),
-                )
+                Some(since.saturating_add(limit).min(self.over()))
             }
             _ => None,
         }
@@ -59,7 +55,7 @@ impl<A: RecordAead> ClientSession<A> {
     pub fn handle_timeout(&mut self, now: Now) {
         let is_due = self.poll_timeout().is_some_and(|due| now.monotonic >= due);
         if is_due && !self.has_whole_answer() {
-            let total = now.monotonic >= self.started.saturating_add(self.config.timeouts.total);
+            let total = now.monotonic >= self.over();
             let what = if total { "everything" } else { self.waiting.2 };
             self.phase = Phase::Failed(SessionError::Timeout { what });
         }
@@ -72,6 +68,11 @@ impl<A: RecordAead> ClientSession<A> {
             && matches!(&self.phase, Phase::Send(exchange) if exchange.has_completed());
         self.ended |= whole;
         whole
+    }
+
+    /// When the time for everything is over.
+    pub(super) const fn over(&self) -> Duration {
+        self.started.saturating_add(self.config.timeouts.total)
     }
 
     pub(super) fn wait_for(&mut self, now: Now, limit: Duration, what: &'static str) {
@@ -169,7 +170,7 @@ impl<A: RecordAead> ClientSession<A> {
             now.monotonic.saturating_add(wait)
         });
         // A try that would begin when the time for everything is over is none: the reason is worth more now.
-        let over = self.started.saturating_add(self.config.timeouts.total);
+        let over = self.over();
         self.phase = match until.filter(|until| *until < over) {
             Some(until) => {
                 self.attempt += 1;

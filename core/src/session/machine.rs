@@ -141,7 +141,7 @@ impl<A: RecordAead> ClientSession<A> {
         now: Now,
         rng: &mut R,
     ) -> Phase<A> {
-        if now.monotonic >= self.started.saturating_add(self.config.timeouts.total) {
+        if now.monotonic >= self.over() {
             return Phase::Failed(SessionError::Timeout { what: "everything" });
         }
         self.wait_for(
@@ -288,13 +288,21 @@ impl<A: RecordAead> ClientSession<A> {
             return None;
         }
         let attempts_left = self.attempt < self.config.retry.max_retries;
+        let longest = self.config.retry.longest_wait(self.attempt);
+        let (max, over) = (self.config.retry.max, self.over());
+        let has_time = |retry_after: Option<u32>| {
+            let wait = retry_after.map_or(longest, |seconds| Duration::from_secs(seconds.into()));
+            now.monotonic.saturating_add(wait.min(max)) < over
+        };
         let Phase::Send(exchange) = &mut self.phase else {
             return None;
         };
         let can_continue = exchange.can_continue();
         let verdict = match exchange.peek_event()? {
             ClientEvent::Head(head)
-                if attempts_left && matches!(head.status, 429 | 500 | 502 | 503 | 504) =>
+                if matches!(head.status, 429 | 500 | 502 | 503 | 504)
+                    && attempts_left
+                    && has_time(head.retry_after) =>
             {
                 Verdict::Retry {
                     status: head.status,
@@ -355,7 +363,7 @@ impl<A: RecordAead> ClientSession<A> {
             ClientEvent::Head(head) => Some(SessionEvent::Head(head)),
             ClientEvent::Data(data) => Some(SessionEvent::Data(data)),
             ClientEvent::Complete(complete) => {
-                self.in_step = can_continue;
+                self.in_step = can_continue && !self.ended;
                 Some(SessionEvent::Complete(complete))
             }
             _ => None,

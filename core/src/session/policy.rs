@@ -46,6 +46,12 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// The longest wait before retry number `attempt` (from 0), where no peer asked for another.
+    pub(super) fn longest_wait(&self, attempt: u32) -> Duration {
+        let factor = 1u32.checked_shl(attempt).unwrap_or(u32::MAX);
+        self.base.saturating_mul(factor).min(self.max)
+    }
+
     /// The wait before retry number `attempt` (from 0).
     pub(super) fn wait<R: TryCryptoRng + ?Sized>(
         &self,
@@ -56,10 +62,7 @@ impl RetryPolicy {
         if let Some(seconds) = retry_after {
             return Duration::from_secs(seconds.into()).min(self.max);
         }
-        let full = self
-            .base
-            .saturating_mul(1u32.checked_shl(attempt).unwrap_or(u32::MAX))
-            .min(self.max);
+        let full = self.longest_wait(attempt);
         // Without randomness there is no jitter; a failing source is reported when the next try is sealed.
         let jitter = rng.try_next_u32().unwrap_or(0);
         full - (full / 2).mul_f64(f64::from(jitter) / f64::from(u32::MAX))

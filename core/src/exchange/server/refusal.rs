@@ -58,7 +58,11 @@ impl<A: RecordAead> ServerExchange<A> {
         self.refusal = Some(refusal);
         self.state = ServerState::Draining;
         self.head = None;
-        self.body.clear();
+        // What it takes is worth more to the answer; without memory for nothing it stays, and is wiped.
+        match self.memory.with_capacity(0) {
+            Ok(empty) => self.body = empty,
+            Err(_) => self.body.clear(),
+        }
         self.event = Some(ServerEvent::Refused(error));
     }
 
@@ -75,6 +79,8 @@ impl<A: RecordAead> ServerExchange<A> {
         // Without memory for an answer there is none: the connection is closed.
         if result.is_err() {
             self.opener = None;
+            self.sending = None;
+            self.broken = true;
         }
         self.response_ended = true;
         self.state = ServerState::Done;
@@ -96,6 +102,6 @@ impl<A: RecordAead> ServerExchange<A> {
     }
 
     pub(super) fn has_opened(&self) -> bool {
-        self.opener.as_ref().is_some_and(Opener::has_opened)
+        self.sending.is_some() || self.opener.as_ref().is_some_and(Opener::has_opened)
     }
 }

@@ -79,8 +79,9 @@ impl<A: RecordAead> ServerExchange<A> {
     }
 
     fn open_response(&mut self) -> Result<&mut Outgoing<A>, Error> {
+        let has_head = self.sending.as_ref().is_some_and(Outgoing::has_begun);
         match self.state {
-            ServerState::Responding if !self.response_ended => self.open_sending(),
+            ServerState::Responding if has_head && !self.response_ended => self.open_sending(),
             _ => Err(Misuse::State("no response is under way").into()),
         }
     }
