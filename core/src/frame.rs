@@ -66,7 +66,10 @@ impl FrameType {
         Self::Cancel,
     ];
 
-    /// Reads a type; FRAME-1 refuses what is not in the table.
+    /// Reads a type.
+    ///
+    /// # Errors
+    /// [`Malformed::FrameType`] for what is not in the table of section 2 (FRAME-1).
     pub const fn from_u8(kind: u8) -> Result<Self, Malformed> {
         Ok(match kind {
             0x01 => Self::KeysRequest,

@@ -8,6 +8,7 @@
 //!            your loop: sockets, serial lines, timers
 //!        bytes in │                        ▲ bytes out
 //!                 ▼                        │
+//!  chat      chat requests to bodies, bodies to typed events         (`alloc`)
 //!  session   fetch keys · verify · seal · retry · back off          (`alloc`)
 //!  exchange  one request, one response: ClientExchange, ServerExchange (`alloc`)
 //!  record    one frame: sealers and openers over caller-owned buffers
@@ -19,6 +20,78 @@
 //!   request's last frame, and [`record::Complete`] is the only proof that an answer is whole.
 //! * `exchange`: one request and its response, with limits, padding, replay protection and plaintext in secure memory.
 //! * `session`: what every client would otherwise write again.
+//! * `chat`: what goes into a request's body, and one reader of what comes back, streamed or whole. It needs none of the others.
+//!
+//! A chat, its client and its gateway in one process; on one's own runtime the bytes go over a network:
+//!
+//! ```
+//! # #[cfg(feature = "alloc")] {
+//! use getrandom::SysRng;
+//! use sealwire_core::chat::{ChatEvent, ChatReader, ChatRequest, Message};
+//! use sealwire_core::exchange::{ClientEvent, ClientExchange, Request, ServerContext, ServerEvent, ServerExchange};
+//! use sealwire_core::head::ResponseHead;
+//! use sealwire_core::keys::{Identity, KeyRing, RecordLimits};
+//! use sealwire_core::padding::Padding;
+//! use sealwire_core::replay::MemoryReplayStore;
+//! use sealwire_core::{Suite, UnixTime};
+//! use sealwire_memlock::{Policy, SecureMemory};
+//!
+//! let memory = SecureMemory::new(Policy::BestEffort);
+//! let now = UnixTime::from_millis(1_800_000_000_000);
+//! let identity = Identity::generate(&memory, &mut SysRng)?;
+//! let mut keys = KeyRing::new(identity, &[Suite::P256], RecordLimits::default(), memory.clone());
+//! keys.rotate(now, &mut SysRng)?;
+//!
+//! // The client. A session would fetch this key, and judge who signed it.
+//! let key = keys.key_set().select(Suite::P256, now).expect("valid now");
+//! let chat = ChatRequest::new("a-model").message(Message::user("How do you keep a secret?"));
+//! let request = Request::new("POST", "/v1/chat/completions", chat.to_json(&memory)?);
+//! let made = ClientExchange::new(&memory, &key, request, now, Default::default(), &mut SysRng);
+//! let mut client = made.map_err(|(_, error)| error)?;
+//!
+//! // The gateway takes all of it, and answers.
+//! let mut gateway: ServerExchange = ServerExchange::new(&memory, Default::default(), &mut SysRng)?;
+//! let mut context = ServerContext { now, keys: &keys, replay: &mut MemoryReplayStore::new(1000) };
+//! let mut wire = [0; 4096];
+//! let sent = client.poll_transmit(&mut wire)?;
+//! assert_eq!(gateway.handle_input(&wire[..sent], &mut context), sent);
+//! gateway.handle_eof(now);
+//! assert_eq!(gateway.poll_event(), Some(ServerEvent::Request));
+//! let asked = gateway.take_request().expect("whole");
+//! let mut head = ResponseHead::new(200, asked.head().exchange_id);
+//! head.content_type = Some("application/json");
+//! gateway.respond(&head, Padding::Padme)?;
+//! gateway.send_data(br#"{"choices":[{"index":0,"message":{"role":"assistant","content":"Sealed."}}]}"#)?;
+//! gateway.finish()?;
+//! let sent = gateway.poll_transmit(&mut wire);
+//!
+//! // The client reads it as it comes.
+//! let (mut rest, mut reader, mut answer) = (&wire[..sent], None, memory.string());
+//! let mut done = false;
+//! while !done {
+//!     let taken = client.handle_input(rest)?;
+//!     rest = &rest[taken..];
+//!     match client.poll_event() {
+//!         Some(ClientEvent::Head(head)) => reader = Some(ChatReader::new(&memory, &head)?),
+//!         Some(ClientEvent::Data(data)) => {
+//!             let reader = reader.as_mut().expect("HEAD came first");
+//!             assert_eq!(reader.handle_input(data)?, data.len());
+//!         }
+//!         Some(ClientEvent::Complete(_)) => reader.as_mut().expect("HEAD came first").handle_complete()?,
+//!         _ => {}
+//!     }
+//!     while let Some(event) = reader.as_mut().and_then(ChatReader::poll_event) {
+//!         match event {
+//!             ChatEvent::Text { text, .. } => text.append_to(&mut answer)?,
+//!             ChatEvent::Done => done = true,
+//!             _ => {}
+//!         }
+//!     }
+//! }
+//! assert_eq!(answer.expose(), "Sealed.");
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! The wire is specified in `docs/protocol.md`; code cites its sections. A whole runtime around a session is in
 //! `examples/poll_loop`, explained in `docs/embedding.md`.

@@ -42,7 +42,7 @@ mod memory {
     use crate::time::UnixTime;
     use alloc::collections::{BTreeMap, BTreeSet};
 
-    /// A store in this process: 48 bytes and some overhead a request, bounded.
+    /// A store in this process, bounded: 80 bytes and the overhead of two trees for each request.
     #[derive(Debug)]
     pub struct MemoryReplayStore {
         not_before: UnixTime,
