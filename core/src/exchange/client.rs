@@ -261,9 +261,6 @@ impl<A: RecordAead> ClientExchange<A> {
             return Err(Misuse::State("the exchange is over"));
         }
         self.cancelled = true;
-        if self.state != ClientState::Sending {
-            self.request_has_left();
-        }
         Ok(())
     }
 

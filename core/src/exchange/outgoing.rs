@@ -131,7 +131,7 @@ impl<A: RecordAead> Outgoing<A> {
 
     /// Pads in another way, as long as nothing has been sealed.
     pub(super) fn set_padding(&mut self, padding: Padding) {
-        if self.frames == 0 {
+        if !self.has_begun() {
             self.padding = padding.within(self.max_frame);
         }
     }

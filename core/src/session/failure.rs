@@ -20,7 +20,8 @@ impl<A: RecordAead> ClientSession<A> {
         failure: Failure,
         rng: &mut R,
     ) {
-        if !matches!(self.phase, Phase::FetchKeys(_) | Phase::Send(_)) || self.has_whole_answer() {
+        if !matches!(self.phase, Phase::FetchKeys(_) | Phase::Send(_)) || self.settle_whole_answer()
+        {
             return;
         }
         self.fail(
@@ -54,16 +55,16 @@ impl<A: RecordAead> ClientSession<A> {
     /// Ends the session if its time is over. Timeouts are not tried again: the request may be running.
     pub fn handle_timeout(&mut self, now: Now) {
         let is_due = self.poll_timeout().is_some_and(|due| now.monotonic >= due);
-        if is_due && !self.has_whole_answer() {
+        if is_due && !self.settle_whole_answer() {
             let total = now.monotonic >= self.over();
             let what = if total { "everything" } else { self.waiting.2 };
             self.phase = Phase::Failed(SessionError::Timeout { what });
         }
     }
 
-    /// Whether END verified: the answer is whole, whatever becomes of the connection. If so, the session is done once its last event was
+    /// Whether END verified. Then the answer is whole, whatever becomes of the connection, and the session done once its last event was
     /// taken.
-    fn has_whole_answer(&mut self) -> bool {
+    fn settle_whole_answer(&mut self) -> bool {
         let whole = self.abandoned.is_none()
             && matches!(&self.phase, Phase::Send(exchange) if exchange.has_completed());
         self.ended |= whole;

@@ -288,11 +288,10 @@ impl<A: RecordAead> ClientSession<A> {
             return None;
         }
         let attempts_left = self.attempt < self.config.retry.max_retries;
-        let longest = self.config.retry.longest_wait(self.attempt);
-        let (max, over) = (self.config.retry.max, self.over());
-        let has_time = |retry_after: Option<u32>| {
-            let wait = retry_after.map_or(longest, |seconds| Duration::from_secs(seconds.into()));
-            now.monotonic.saturating_add(wait.min(max)) < over
+        let (policy, attempt, over) = (self.config.retry, self.attempt, self.over());
+        let has_time = |retry_after| {
+            let wait = policy.longest_wait(attempt, retry_after);
+            now.monotonic.saturating_add(wait) < over
         };
         let Phase::Send(exchange) = &mut self.phase else {
             return None;

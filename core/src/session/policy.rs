@@ -46,10 +46,15 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The longest wait before retry number `attempt` (from 0), where no peer asked for another.
-    pub(super) fn longest_wait(&self, attempt: u32) -> Duration {
-        let factor = 1u32.checked_shl(attempt).unwrap_or(u32::MAX);
-        self.base.saturating_mul(factor).min(self.max)
+    /// The longest wait before retry number `attempt` (from 0): what the peer asked for, if it did.
+    pub(super) fn longest_wait(&self, attempt: u32, retry_after: Option<u32>) -> Duration {
+        let wait = match retry_after {
+            Some(seconds) => Duration::from_secs(seconds.into()),
+            None => self
+                .base
+                .saturating_mul(1u32.checked_shl(attempt).unwrap_or(u32::MAX)),
+        };
+        wait.min(self.max)
     }
 
     /// The wait before retry number `attempt` (from 0).
@@ -59,10 +64,10 @@ impl RetryPolicy {
         retry_after: Option<u32>,
         rng: &mut R,
     ) -> Duration {
-        if let Some(seconds) = retry_after {
-            return Duration::from_secs(seconds.into()).min(self.max);
+        let full = self.longest_wait(attempt, retry_after);
+        if retry_after.is_some() {
+            return full;
         }
-        let full = self.longest_wait(attempt);
         // Without randomness there is no jitter; a failing source is reported when the next try is sealed.
         let jitter = rng.try_next_u32().unwrap_or(0);
         full - (full / 2).mul_f64(f64::from(jitter) / f64::from(u32::MAX))

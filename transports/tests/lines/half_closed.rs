@@ -16,16 +16,13 @@ use getrandom::SysRng;
 use sealwire::blocking::{
     Connection, Interest, Link, NoDeadline, Ready, SecureChatCompletion, serve,
 };
-use sealwire::core::Suite;
-use sealwire::core::keys::{Identity, KeyRing, RecordLimits};
-use sealwire::server::{GatewayConfig, RawGateway};
 use tokio::sync::oneshot;
 use tokio_rustls::rustls::{ClientConnection, StreamOwned};
 
 use crate::handler::{TestHandler, at_once};
 use crate::serial::SinceStart;
-use crate::server::CERTIFICATE;
-use crate::support::{CHAT, MEMORY, PATIENCE, chat, json, text};
+use crate::server::{CERTIFICATE, raw_gateway};
+use crate::support::{CHAT, PATIENCE, chat, json, text};
 
 /// A connection that counts how often it was read from at its end.
 struct Counting {
@@ -91,10 +88,7 @@ fn answered_by_a_gateway_that_does_not_spin(can_be_woken: bool) {
             Ok(json(200, CHAT))
         })
     });
-    let identity = Identity::generate(&MEMORY, &mut SysRng).expect("random");
-    let pin = identity.pin();
-    let keys = KeyRing::new(identity, Suite::ALL, RecordLimits::default(), MEMORY);
-    let gateway = RawGateway::new(GatewayConfig::new(MEMORY), keys, handler).expect("keys");
+    let (gateway, pin) = raw_gateway(handler);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let stream = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
     let half = stream.try_clone().expect("another handle");
@@ -178,11 +172,7 @@ impl Write for Closing {
 /// Under TLS what was written last is still with TLS when the connection is closed.
 #[test]
 fn all_of_the_answer_leaves_under_tls() {
-    let identity = Identity::generate(&MEMORY, &mut SysRng).expect("random");
-    let pin = identity.pin();
-    let keys = KeyRing::new(identity, Suite::ALL, RecordLimits::default(), MEMORY);
-    let handler = at_once(|_| Ok(json(200, CHAT)));
-    let gateway = RawGateway::new(GatewayConfig::new(MEMORY), keys, handler).expect("keys");
+    let (gateway, pin) = raw_gateway(at_once(|_| Ok(json(200, CHAT))));
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound");
     let served = thread::spawn(move || {

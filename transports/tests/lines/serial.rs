@@ -15,13 +15,14 @@ use sealwire::blocking::{
     Clock, Cobs, Interest, Link, NoDeadline, Ready, SecureChatCompletion, Wired, serve,
 };
 use sealwire::core::exchange::ReceivedRequest;
-use sealwire::core::keys::{Identity, KeyRing, Pin};
+use sealwire::core::keys::Pin;
 use sealwire::core::session::{Failure, SessionError};
-use sealwire::core::{ErrorCode, Now, Suite, UnixTime};
-use sealwire::server::{GatewayConfig, Handler, RawGateway, Reply, ReplyBody};
+use sealwire::core::{ErrorCode, Now, UnixTime};
+use sealwire::server::{Handler, Reply, ReplyBody};
 
 use crate::handler::at_once;
-use crate::support::{CHAT, MEMORY, bytes, chat, delta, json, quick, text};
+use crate::server::raw_gateway;
+use crate::support::{CHAT, bytes, chat, delta, json, quick, text};
 
 const FRAME: usize = 16_404;
 
@@ -103,10 +104,7 @@ type Device = SecureChatCompletion<Wired<Cobs<End, Vec<u8>>, SinceStart, SysRng>
 
 impl Host {
     fn start(handler: impl Handler) -> Self {
-        let identity = Identity::generate(&MEMORY, &mut SysRng).expect("random");
-        let pin = identity.pin();
-        let keys = KeyRing::new(identity, Suite::ALL, Default::default(), MEMORY);
-        let gateway = RawGateway::new(GatewayConfig::new(MEMORY), keys, handler).expect("keys");
+        let (gateway, pin) = raw_gateway(handler);
         let ((to_gateway, receiver), (sender, from_gateway)) = (channel(), channel());
         let noise_at_gateway = Arc::new(AtomicUsize::new(0));
         let end = End {

@@ -12,7 +12,7 @@ use hyper_util::server::conn::auto;
 use sealwire::core::Suite;
 use sealwire::core::keys::{Identity, KeyRing, Pin as GatewayPin, RecordLimits};
 use sealwire::hyper::Gateway;
-use sealwire::server::GatewayConfig;
+use sealwire::server::{GatewayConfig, Handler, RawGateway};
 use sealwire::{ClientBuilder, blocking, futures_io};
 use tokio::runtime::Runtime;
 
@@ -73,6 +73,15 @@ pub(crate) struct Server {
     gateway: Arc<Mutex<Gateway<TestHandler>>>,
     handler: TestHandler,
     accepted: Arc<AtomicUsize>,
+}
+
+/// A gateway for raw streams, with keys of its own.
+pub(crate) fn raw_gateway<H: Handler>(handler: H) -> (RawGateway<H>, GatewayPin) {
+    let identity = Identity::generate(&MEMORY, &mut getrandom::SysRng).expect("random");
+    let pin = identity.pin();
+    let keys = KeyRing::new(identity, Suite::ALL, RecordLimits::default(), MEMORY);
+    let gateway = RawGateway::new(GatewayConfig::new(MEMORY), keys, handler);
+    (gateway.expect("keys"), pin)
 }
 
 fn gateway(identity: Identity, handler: TestHandler) -> Gateway<TestHandler> {

@@ -4,23 +4,16 @@ use std::net::TcpListener;
 use std::sync::mpsc::channel;
 use std::thread;
 
-use getrandom::SysRng;
-use sealwire::core::Suite;
-use sealwire::core::keys::{Identity, KeyRing, RecordLimits};
-use sealwire::server::{GatewayConfig, RawGateway};
 use sealwire::{async_std, blocking};
 use tokio::sync::oneshot;
 
 use crate::handler::at_once;
-use crate::support::{CHAT, MEMORY, PATIENCE, chat, json, text};
+use crate::server::raw_gateway;
+use crate::support::{CHAT, PATIENCE, chat, json, text};
 
 #[test]
 fn async_std_lets_an_idle_stream_go() {
-    let identity = Identity::generate(&MEMORY, &mut SysRng).expect("random");
-    let pin = identity.pin();
-    let keys = KeyRing::new(identity, Suite::ALL, RecordLimits::default(), MEMORY);
-    let handler = at_once(|_| Ok(json(200, CHAT)));
-    let gateway = RawGateway::new(GatewayConfig::new(MEMORY), keys, handler).expect("keys");
+    let (gateway, pin) = raw_gateway(at_once(|_| Ok(json(200, CHAT))));
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("tcp://{}", listener.local_addr().expect("bound"));
     let (stop, stopped) = oneshot::channel::<()>();

@@ -216,18 +216,24 @@ impl Drop for Dropped {
     }
 }
 
-/// ORDER-6: CANCEL drops the handler, is answered, and the connection goes on.
-#[test]
-fn cancel_while_the_handler_works() {
+/// A gateway whose handler works until it is dropped, and whether it was.
+fn working() -> (Line<impl Handler>, Arc<AtomicBool>) {
     let dropped = Arc::new(AtomicBool::new(false));
     let guard = dropped.clone();
-    let mut line = Line::new(move |_: ReceivedRequest| {
+    let line = Line::new(move |_: ReceivedRequest| {
         let guard = Dropped(guard.clone());
         async move {
             let _guard = guard;
             pending().await
         }
     });
+    (line, dropped)
+}
+
+/// ORDER-6: CANCEL drops the handler, is answered, and the connection goes on.
+#[test]
+fn cancel_while_the_handler_works() {
+    let (mut line, dropped) = working();
     for _ in 0..2 {
         dropped.store(false, Ordering::SeqCst);
         let mut client = line.client(b"x");
@@ -259,15 +265,7 @@ fn a_cancel_that_is_none() {
         (of_length(5), ErrorCode::Malformed),
         (of_length(too_large), ErrorCode::TooLarge),
     ] {
-        let dropped = Arc::new(AtomicBool::new(false));
-        let guard = dropped.clone();
-        let mut line = Line::new(move |_: ReceivedRequest| {
-            let guard = Dropped(guard.clone());
-            async move {
-                let _guard = guard;
-                pending().await
-            }
-        });
+        let (mut line, dropped) = working();
         let mut client = line.client(b"x");
         line.hear(&sent(&mut client));
         assert!(!dropped.load(Ordering::SeqCst));
