@@ -188,8 +188,9 @@ pub(super) enum Drained {
 impl Drain {
     /// Goes on from where `incoming` stands, perhaps in the middle of a frame.
     pub(super) fn continue_from(incoming: &Incoming) -> Self {
+        let begun = incoming.header.map_or(0, FrameHeader::size);
         let mut drain = Self {
-            wire: incoming.wire,
+            wire: incoming.wire + begun as u64,
             ..Self::default()
         };
         match incoming.header {

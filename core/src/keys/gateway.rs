@@ -311,14 +311,18 @@ impl KeyRing {
         }
     }
 
-    /// What clients fetch.
+    /// What clients fetch: of more keys than a set carries to every client, evidence left out, the newest (TIME-3).
     pub fn key_set(&self) -> KeySet {
+        let mut room = KeySet::room();
         let records = self
             .keys
             .iter()
             .rev()
             .take(MAX_RECORDS)
-            .map(|key| key.signed.clone())
+            .map_while(|key| {
+                room = room.checked_sub(key.signed.share())?;
+                Some(key.signed.clone())
+            })
             .collect();
         KeySet::new(*self.identity.public(), records)
             .expect("no more records than that, each as long as its suite has it")

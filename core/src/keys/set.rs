@@ -19,6 +19,8 @@ use crate::time::UnixTime;
 
 /// The largest key set read, as KEYS or as JSON, in bytes.
 const MAX_JSON: usize = 256 * 1024;
+/// What every client reads of JSON, in bytes. Of base64 there is more than of the bytes in it, so a set that fits here fits KEYS.
+const EVERY_CLIENT_READS: usize = 64 * 1024;
 /// More records than any gateway has use for.
 pub(super) const MAX_RECORDS: usize = 64;
 /// The longest record, in bytes: what its length in KEYS can say (REC-5). Those of known suites have at most 1283.
@@ -47,6 +49,16 @@ impl SignedRecord {
     pub fn hash(&self) -> [u8; 32] {
         Sha256::digest(&self.record).into()
     }
+
+    /// Bytes that it takes of the JSON document, evidence left out.
+    pub(super) fn share(&self) -> usize {
+        let around = r#"{"record":"","signature":""},"#.len();
+        base64_len(self.record.len()) + base64_len(SIGNATURE_LEN) + around
+    }
+}
+
+const fn base64_len(bytes: usize) -> usize {
+    bytes.div_ceil(3) * 4
 }
 
 /// A key that a client seals to: its record verified, its identity not yet judged.
@@ -156,6 +168,12 @@ impl KeySet {
             return Err(Malformed::Keys("length"));
         }
         Ok(Self { identity, records })
+    }
+
+    /// Bytes of a JSON document that every client reads which are there for records (TIME-3).
+    pub(super) fn room() -> usize {
+        let around = r#"{"version":1,"identity":"","keys":[]}"#.len();
+        EVERY_CLIENT_READS - around - base64_len(IDENTITY_LEN)
     }
 
     /// Reads the body of a KEYS frame.

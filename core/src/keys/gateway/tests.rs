@@ -100,6 +100,34 @@ fn keys_come_and_go_when_they_are_due() {
     assert!(now >= at(100 * HOUR));
 }
 
+/// TIME-3: keys of a lifetime this short are more than a set carries; those that it leaves out are older than those in it.
+#[cfg(feature = "post-quantum")]
+#[test]
+fn a_key_set_is_never_larger_than_every_client_reads() {
+    let mut rng = Counter(0);
+    let memory = SecureMemory::new(Policy::BestEffort);
+    for (suite, published) in [(Suite::P256, MAX_RECORDS), (Suite::MlKem768P256, 35)] {
+        let identity = Identity::generate(&memory, &mut rng).expect("counted");
+        let mut ring = KeyRing::new(identity, &[suite], RecordLimits::default(), memory.clone())
+            .with_lifetime(Duration::from_secs(8));
+        let mut now = at(0);
+        while now < at(300_000) {
+            now = ring.rotate(now, &mut rng).expect("counted");
+        }
+        assert!(ring.keys.len() > published, "{}", ring.keys.len());
+        let set = ring.key_set();
+        assert_eq!(set.records().len(), published);
+        let newest = ring.keys.iter().rev().take(published).map(EpochKey::signed);
+        assert!(newest.eq(set.records()));
+        assert!(set.to_json().len() <= 64 * 1024, "{}", set.to_json().len());
+        assert!(set.to_bytes().len() <= 65_535);
+        // The room is what the document takes, to the byte: but that the last record has no comma.
+        let shares: usize = set.records().iter().map(SignedRecord::share).sum();
+        assert_eq!(set.to_json().len(), 64 * 1024 - KeySet::room() + shares - 1);
+        assert_eq!(KeySet::parse(&set.to_bytes()), Ok(set));
+    }
+}
+
 /// TIME-2
 #[test]
 fn a_key_ends_five_minutes_after_its_record() {
