@@ -165,8 +165,10 @@ class ResponseReceiver:
             self._state = "first"
             return b""
         assert self._opener
-        content = self._opener.open(frame)
-        self.opened += 1
+        try:
+            content = self._opener.open(frame)
+        finally:
+            self.opened = self._opener.sequence  # what is malformed inside its tag counts
         if frame.kind == HEAD:
             self.head = ResponseHead.decode(content)
             if self.head.exchange_id != self._exchange_id:
@@ -349,8 +351,8 @@ class GatewayExchange:
     def feed(self, data: bytes) -> None:
         self._reader.feed(data)
         while self._state != "stopped":
-            if self._state == "ended" and not self._http and self.refusal:
-                return
+            if self._state == "ended" and not self._http and (self.refusal or not self._reader.comes(CANCEL)):
+                return  # what follows waits (ORDER-5)
             try:
                 frame = self._reader.next()
             except ProtocolError as error:
@@ -434,10 +436,8 @@ class GatewayExchange:
         assert self._opener and self._held
         try:
             content = self._opener.open(frame)
-        except Malformed:
-            self.opened = max(self.opened, self._opener.sequence)  # the tag did verify
-            raise
-        self.opened += 1
+        finally:
+            self.opened = self._opener.sequence  # what is malformed inside its tag counts
         if frame.kind == HEAD:
             self.head = RequestHead.decode(content)
             self._admit(self.head)

@@ -90,6 +90,10 @@ class Reader:
         self._need = None
         return Frame(header[0], header, body)
 
+    def comes(self, kind: int) -> bool:
+        """Whether a frame of this type is what comes next, or has begun to."""
+        return self._need is not None or self._buffer.startswith(bytes([kind]))
+
     @property
     def pending(self) -> int:
         """Bytes that are not part of a whole frame yet."""

@@ -619,6 +619,19 @@ class Requests:
             4,
             transport="stream",
         )
+
+        def behind_end(name: str, description: str, requirements: str, tail: bytes, expect: str, opened: int = 3) -> None:
+            add(f"behind-end-{name}", description, requirements, wire + tail, expect, opened, transport="stream")
+
+        changed = cancel[:-1] + bytes([cancel[-1] ^ 1])
+        behind_end("cancel-changed", "one bit of the tag of a CANCEL", "ORDER-6", changed, "error:malformed")
+        behind_end("cancel-17", "the header of a CANCEL too short", "SEAL-1", frame(CANCEL, b"")[:3] + b"\x11", "error:malformed")
+        behind_end("unknown-type", "what follows waits, whatever it is", "ORDER-5", frame(0x15, bytes(40)), "complete")
+        behind_end("open", "the next request waits", "ORDER-5", case.opening(), "complete")
+        fresh, start = self.begin()
+        start += fresh.seal(Plain(END, b"")) + fresh.seal_raw(CANCEL, b"\x00\x01a")
+        name, description = "behind-end-cancel-with-content", "CANCEL after END that holds a byte"
+        add(name, description, "SEAL-7 ORDER-6", start, "error:malformed", 3, transport="stream")
         for kind, name in ((CANCEL, "cancel"), (END, "end")):
             sealer = case.client()
             other = Sealer(seed("another key"), bytes(12)).seal(Plain(kind, b""))
@@ -637,6 +650,15 @@ class Requests:
         sealer, wire = self.begin()
         wire += sealer.seal(Plain(CANCEL, b""))
         add("cancel-for-end", "CANCEL in place of END", "ORDER-6", wire, "error:cancelled", 2, transport="stream")
+        add("cancel-for-end-http", "over HTTP, with a byte behind it", "ORDER-6", wire + b"\x00", "error:cancelled", 2)
+        late, ask = frame(CANCEL, bytes(18)), frame(KEYS_REQUEST, b"\x01")
+        for name, description, requirements, wire in (
+            ("late-cancel-twice", "a second late CANCEL", "RAW-3", late + late + wire),
+            ("late-cancel-cut", "the input ends inside a late CANCEL", "ORDER-4", late[:-1]),
+            ("keys-request-cut", "the input ends inside KEYS_REQUEST", "ORDER-4", ask[:-1]),
+            ("open-cut", "the input ends inside an OPEN of version 2", "ORDER-4", frame(OPEN, b"\x02" + bytes(79))[:-1]),
+        ):
+            add(name, description, requirements, wire, "reject:malformed", 0, transport="stream")
 
     def _replay_and_limits(self) -> None:
         add, clock = self.add, NOW.to_bytes(8, "big").hex()
@@ -832,7 +854,7 @@ class Responses:
         add("reflected", "the client's own HEAD", "SEAL-3", self.accept + mirror, "undecryptable", 0)
         for name, plaintext in (("content-too-long", b"\x00\x05abcd"), ("padding-not-zero", b"\x00\x02ab\x01")):
             sealer, wire = self.begin()
-            add(name, "structure of the plaintext", "SEAL-4", wire + sealer.seal_raw(DATA, plaintext), "malformed", 1)
+            add(name, "structure of the plaintext", "SEAL-4", wire + sealer.seal_raw(DATA, plaintext), "malformed", 2)
         add("data-length-17", "too short to hold anything", "SEAL-1", wire + frame(DATA, bytes(17)), "malformed", 1)
         sealer, wire = self.begin()
         add(
@@ -841,10 +863,10 @@ class Responses:
             "SEAL-7",
             wire + sealer.seal_raw(END, b"\x00\x01a"),
             "malformed",
-            1,
+            2,
         )
         sealer, wire = self.begin()
-        add("error-empty", "ERROR without content", "SEAL-7", wire + sealer.seal_raw(ERROR, bytes(2)), "malformed", 1)
+        add("error-empty", "ERROR without content", "SEAL-7", wire + sealer.seal_raw(ERROR, bytes(2)), "malformed", 2)
         sealer, wire = self.begin()
         parts = b"".join(sealer.seal(Plain(DATA, bytes(60))) for _ in range(3))
         add(

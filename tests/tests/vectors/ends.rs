@@ -139,6 +139,7 @@ pub(crate) fn gateway(vector: &Value, wires: &[Vec<u8>], step: usize) -> (String
         let mut complete = false;
         let mut note = |event: Option<ServerEvent>, server: &mut ServerExchange| match event {
             Some(ServerEvent::Request) => complete = true,
+            Some(ServerEvent::Refused(_)) => complete = false,
             // What a host does with it (ORDER-6).
             Some(ServerEvent::Cancelled) => {
                 complete = false;

@@ -85,8 +85,11 @@ impl<H: Handler> Shared<H> {
 impl<H> Shared<H> {
     pub(crate) fn new(config: GatewayConfig, keys: KeyRing, handler: H) -> Result<Self, Error> {
         let (promised, accepted) = (keys.limits(), config.options.request);
+        let max_request = u64::from(promised.max_request);
         if accepted.frame < promised.max_frame as usize
-            || accepted.content < promised.max_request.into()
+            || accepted.content < max_request
+            // Spec section 10: what padding and HEAD can make of it.
+            || accepted.wire < 2 * max_request + 128 * 1024
         {
             log::warn!(
                 "this gateway refuses requests that its key records promise to accept: raise its limits, or lower the records'"
