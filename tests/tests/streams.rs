@@ -272,6 +272,76 @@ fn a_late_cancel_is_passed_over() {
     let mut server = world.server(ServerOptions::default());
     give(&mut world, &mut server, &cancel);
     assert_eq!(drain_server(&mut server), [0x05, 0, 0, 1, 4]);
+
+    // Each question for the keys may have one before it, and so may the request behind them.
+    let mut third = client(&mut world, b"3");
+    let mut server = world.server(server_options());
+    let ask = [&cancel[..], &[0x01, 0, 0, 1, 1]].concat();
+    let wire = [&ask[..], &ask, &cancel, &drain_client(&mut third)].concat();
+    let (taken, events) = give(&mut world, &mut server, &wire);
+    assert_eq!(taken, wire.len());
+    let asked = [ServerEvent::KeysRequested, ServerEvent::KeysRequested];
+    assert_eq!(events[..2], asked);
+    assert_eq!(events[2..], [ServerEvent::Request]);
+}
+
+/// ORDER-3: what is read on behind a refusal is counted by its headers, each frame once, and ends at twice the limit on wire bytes.
+#[test]
+fn reading_on_ends_at_its_limit() {
+    let mut world = World::new(41);
+    let mut client = client(&mut world, b"x");
+    let wire = drain_client(&mut client);
+    give_to_new(&mut world, server_options(), &wire);
+    let head = 84 + 4 + usize::from(u16::from_be_bytes([wire[86], wire[87]]));
+    let changed = |at: usize, upto: usize| {
+        let mut prefix = wire[..upto].to_vec();
+        prefix[at] ^= 2;
+        prefix
+    };
+    let refused_by = [
+        ("version", changed(4, 84)),
+        ("key", changed(11, 84)),
+        ("tag", changed(head - 1, head)),
+        ("replay", wire[..head].to_vec()),
+        ("length", [&[0x03, 0, 0, 5], &wire[4..9]].concat()),
+        ("order", vec![]),
+        (
+            "header",
+            [&wire[..head], &[0x10, 0, 0x10, 0], &[0; 4096]].concat(),
+        ),
+    ];
+    let options = ServerOptions {
+        request: Limits {
+            frame: 1024,
+            wire: 5000,
+            ..Limits::REQUEST
+        },
+        ..server_options()
+    };
+    let end = [&[0x12, 0, 0, 18][..], &[0; 18]].concat();
+    for (name, prefix) in refused_by {
+        for (total, may_go_on) in [(10_000, true), (10_001, false)] {
+            let data = total - prefix.len() - end.len() - 4;
+            let data = [
+                &[0x11][..],
+                &(data as u32).to_be_bytes()[1..],
+                &vec![0; data],
+            ]
+            .concat();
+            let request = [&prefix[..], &data, &end].concat();
+            assert_eq!(request.len(), total);
+            let server = give_to_new(&mut world, options.clone(), &request);
+            assert_eq!(server.can_continue(), may_go_on, "{name}, {total}");
+        }
+    }
+}
+
+/// What becomes of a gateway that was given these bytes, its answer sent.
+fn give_to_new(world: &mut World, options: ServerOptions, bytes: &[u8]) -> ServerExchange {
+    let mut server = world.server(options);
+    give(world, &mut server, bytes);
+    drain_server(&mut server);
+    server
 }
 
 /// What follows END and is neither CANCEL nor another exchange ends the stream, not the answer.

@@ -188,17 +188,18 @@ pub(super) enum Drained {
 impl Drain {
     /// Goes on from where `incoming` stands, perhaps in the middle of a frame.
     pub(super) fn continue_from(incoming: &Incoming) -> Self {
-        let begun = incoming.header.map_or(0, FrameHeader::size);
         let mut drain = Self {
-            wire: incoming.wire + begun as u64,
+            wire: incoming.wire,
             ..Self::default()
         };
         match incoming.header {
             Some(header) => {
-                drain.body = Some((
-                    header.size() - incoming.frame.len(),
-                    ends_request(header.kind()),
-                ));
+                let left = header.size() - incoming.frame.len();
+                // A frame that is whole was counted when it became so.
+                if left > 0 {
+                    drain.wire += header.size() as u64;
+                }
+                drain.body = Some((left, ends_request(header.kind())));
             }
             // Without a header at most four bytes were taken.
             None => {

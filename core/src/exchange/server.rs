@@ -290,6 +290,8 @@ impl<A: RecordAead> ServerExchange<A> {
     fn keys_requested(&mut self, now: UnixTime) -> Result<(), Error> {
         let version = self.incoming.clear_body()[0];
         self.incoming.restart();
+        // Before what comes next there may be another late CANCEL (RAW-3).
+        self.cancelled = false;
         if version == VERSION {
             self.event = Some(ServerEvent::KeysRequested);
         } else {
