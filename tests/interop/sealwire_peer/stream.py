@@ -21,7 +21,8 @@ class Line:
     def send(self, data: bytes) -> None:
         """Sends whole frames."""
         if self.packets:
-            data = b"".join(cobs.encode(frame) for frame in _cut(data))
+            # Noise on the line ends here (13.3).
+            data = b"\0" + b"".join(cobs.encode(frame) for frame in _cut(data))
         self._out.write(data)
         self._out.flush()
 

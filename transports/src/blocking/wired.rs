@@ -145,7 +145,9 @@ where
     }
 
     fn put_back(&self, mut link: S, fit: bool) {
-        *self.stream.borrow_mut() = match fit || link.forget() {
+        // Also behind an exchange that came to its end: noise on a line before the next must not spoil that one's first packet.
+        let goes_on = link.forget();
+        *self.stream.borrow_mut() = match fit || goes_on {
             true => Stream::Idle(link),
             false => Stream::OutOfStep(link),
         };

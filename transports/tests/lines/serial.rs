@@ -276,6 +276,21 @@ fn noise_in_the_request() {
     }
 }
 
+/// Noise while nothing is under way costs nothing: what comes next begins with a zero byte.
+#[test]
+fn noise_between_exchanges() {
+    let host = Host::start(at_once(|_| Ok(json(200, CHAT))));
+    let device = host.device();
+    device.create(&chat()).expect("answered");
+    for _ in 0..3 {
+        for noise in [9, 3, 200, 7] {
+            host.to_gateway.send(noise).expect("listening");
+        }
+        let answer = device.create(&chat()).expect("answered");
+        assert_eq!(answer.metadata().tries, 1);
+    }
+}
+
 fn device_with_little_time(host: &Host) -> Device {
     let end = End {
         sender: host.to_gateway.clone(),
