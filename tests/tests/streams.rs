@@ -330,7 +330,7 @@ fn reading_on_ends_at_its_limit() {
             .concat();
             let request = [&prefix[..], &data, &end].concat();
             assert_eq!(request.len(), total);
-            let server = give_to_new(&mut world, options.clone(), &request);
+            let server = give_to_new(&mut world, options, &request);
             assert_eq!(server.can_continue(), may_go_on, "{name}, {total}");
         }
     }
