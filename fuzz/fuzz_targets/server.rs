@@ -113,6 +113,8 @@ impl<'a> Gateway<'a> {
                 self.outcome.keys_sent += 1;
                 let keys = &self.world.set;
                 self.server.send_keys(keys).expect("small");
+                // Nothing more is read while they wait.
+                self.transmit();
             }
             ServerEvent::Refused(error) => {
                 // After a request only a CANCEL that is none can be refused.
@@ -153,6 +155,13 @@ impl<'a> Gateway<'a> {
         if answers && self.outcome.request.is_some() {
             self.answer();
         }
+        self.transmit();
+        assert!(self.server.pending_transmit() == 0);
+        assert!(self.server.send_data(b"more").is_err());
+        self.outcome
+    }
+
+    fn transmit(&mut self) {
         let mut buffer = [0; 4096];
         loop {
             match self.server.poll_transmit(&mut buffer) {
@@ -160,9 +169,6 @@ impl<'a> Gateway<'a> {
                 count => self.outcome.out.extend_from_slice(&buffer[..count]),
             }
         }
-        assert!(self.server.pending_transmit() == 0);
-        assert!(self.server.send_data(b"more").is_err());
-        self.outcome
     }
 }
 

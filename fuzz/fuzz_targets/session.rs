@@ -383,7 +383,7 @@ impl Run<'_> {
                     Failure::TlsRefused,
                     Failure::Gone,
                 ];
-                let kind = kinds[usize::from(kind % 4)];
+                let kind = kinds[usize::from(kind) % kinds.len()];
                 self.session.handle_failure(now, kind, &mut self.rng);
             }
             Action::Timeout => {

@@ -173,6 +173,26 @@ fn peeking_takes_nothing() {
     );
 }
 
+/// FRAME-7, ORDER-4: a frame that cannot follow is malformed whatever its tag is, and before HEAD there is no sealed answer to it.
+#[test]
+fn order_is_found_before_the_tag() {
+    for after_head in [true, false] {
+        let (mut client, mut gateway) = ([0; KEY_BLOCK_LEN], [0; KEY_BLOCK_LEN]);
+        let (mut sealer, mut opener) = pair(&mut client, &mut gateway);
+        let mut frame = sealed(|frame| sealer.seal_head(frame, 1, 64), b"h");
+        if after_head {
+            assert!(opener.open(&mut frame).is_ok());
+            frame = sealed(|frame| sealer.seal_data(frame, 1, 64), b"d");
+            frame[0] = FrameType::Head as u8;
+        } else {
+            frame[0] = FrameType::Data as u8;
+        }
+        assert_eq!(opener.open(&mut frame), Err(Malformed::Order.into()));
+        assert_eq!(opener.open(&mut frame), Err(PeerError::Poisoned));
+        assert_eq!(opener.can_respond(), after_head);
+    }
+}
+
 /// ORDER-2, ORDER-4: a request that failed, that was cancelled or that has not ended gets ERROR, and nothing else.
 #[test]
 fn only_a_whole_request_is_answered() {

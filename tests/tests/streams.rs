@@ -414,6 +414,40 @@ fn keys_on_request() {
     assert_eq!(drain_server(&mut server), [0x05, 0, 0, 1, 4], "over HTTP");
 }
 
+/// LIMIT-1: who asks for the keys many times without taking them holds one KEYS, not many, in a host that is slow to transmit too.
+#[test]
+fn keys_that_nobody_takes_are_queued_once() {
+    const ASKED: usize = 800;
+    let mut world = World::new(37);
+    let keys = world.keys.key_set().to_bytes().len() + 4;
+    let input = [0x01, 0, 0, 1, 1].repeat(ASKED);
+    let mut server = world.server(server_options());
+    let (mut rest, mut answered) = (&input[..], 0);
+    while !rest.is_empty() {
+        let mut context = ServerContext {
+            now: NOW,
+            keys: &world.keys,
+            replay: &mut world.replay,
+        };
+        let taken = server.handle_input(rest, &mut context);
+        rest = &rest[taken..];
+        match server.poll_event() {
+            Some(ServerEvent::KeysRequested) => {
+                server.send_keys(&world.keys.key_set()).expect("small");
+                assert_eq!(server.pending_transmit(), keys);
+                answered += 1;
+            }
+            Some(event) => panic!("{event:?}"),
+            None => {
+                assert_eq!(taken, 0, "nothing is read while KEYS waits");
+                assert_eq!(drain_server(&mut server).len(), keys);
+            }
+        }
+    }
+    assert_eq!(answered, ASKED);
+    assert!(server.buffered() < 4 * keys + 8192, "{}", server.buffered());
+}
+
 /// ORDER-9, ORDER-3: a gateway that has heard enough may answer while the client still sends. Its refusal arrives; nothing more leaves, and
 /// nothing but a refusal is taken.
 #[test]

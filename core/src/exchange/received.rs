@@ -49,7 +49,7 @@ pub struct ServerContext<'a> {
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServerEvent {
-    /// The client asks for the keys: answer with [`ServerExchange::send_keys`].
+    /// The client asks for the keys: answer with [`ServerExchange::send_keys`], and transmit: until then nothing more is read.
     KeysRequested,
     /// The head verified, and the request was admitted: [`ServerExchange::take_request`] gives it without a body. Only with
     /// [`ServerOptions::stream_requests`].

@@ -138,7 +138,8 @@ impl<A: RecordAead> ServerExchange<A> {
         self.incoming.buffered() + request + response + self.queue.capacity()
     }
 
-    /// Takes bytes from the client and says how many; 0 while an event waits, or when the rest belongs to the next exchange.
+    /// Takes bytes from the client and says how many; 0 while an event waits, while KEYS waits to be transmitted, or when the rest
+    /// belongs to the next exchange.
     ///
     /// A request that breaks the protocol is refused, not an error here: it is read to its end, then answered (ORDER-3).
     pub fn handle_input(&mut self, input: &[u8], context: &mut ServerContext<'_>) -> usize {
@@ -157,6 +158,8 @@ impl<A: RecordAead> ServerExchange<A> {
                     }
                 }
                 ServerState::Done => break,
+                // One KEYS waits, however many ask for it: nothing else is in the queue before a request.
+                ServerState::AwaitOpen if self.queue.len() > 0 => break,
                 ServerState::Handling | ServerState::Responding if self.options.one_exchange => {
                     if self.state == ServerState::Handling {
                         self.refuse(Malformed::TrailingBytes.into());
@@ -314,7 +317,8 @@ impl<A: RecordAead> ServerExchange<A> {
             self.event = Some(ServerEvent::Cancelled);
             return Ok(());
         };
-        let content = opener.open(self.incoming.frame())?.content;
+        // Its header was found to follow before its body was awaited.
+        let content = opener.open(self.incoming.frame(), |_| true)?.content;
         match kind {
             FrameType::Head => {
                 let head = RequestHead::decode(content)?;

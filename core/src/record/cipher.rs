@@ -120,18 +120,26 @@ impl<A: RecordAead, S: KeyStore> Opener<A, S> {
         self.sequence > 0
     }
 
-    /// Opens exactly one whole frame in place.
-    pub(crate) fn open<'a>(&mut self, frame: &'a mut [u8]) -> Result<Opened<'a>, PeerError> {
+    /// Opens exactly one whole frame in place, if its type follows: which is asked before its tag is (FRAME-7).
+    pub(crate) fn open<'a>(
+        &mut self,
+        frame: &'a mut [u8],
+        follows: impl FnOnce(FrameType) -> bool,
+    ) -> Result<Opened<'a>, PeerError> {
         if self.poisoned {
             return Err(PeerError::Poisoned);
         }
         self.poisoned = true;
-        let opened = self.open_frame(frame)?;
+        let opened = self.open_frame(frame, follows)?;
         self.poisoned = false;
         Ok(opened)
     }
 
-    fn open_frame<'a>(&mut self, frame: &'a mut [u8]) -> Result<Opened<'a>, PeerError> {
+    fn open_frame<'a>(
+        &mut self,
+        frame: &'a mut [u8],
+        follows: impl FnOnce(FrameType) -> bool,
+    ) -> Result<Opened<'a>, PeerError> {
         let (head, body) = frame
             .split_first_chunk_mut::<HEADER_LEN>()
             .ok_or(Malformed::FrameLength)?;
@@ -140,7 +148,7 @@ impl<A: RecordAead, S: KeyStore> Opener<A, S> {
         if header.body_len() != body.len() || self.sequence >= MAX_FRAMES {
             return Err(Malformed::FrameLength.into());
         }
-        if !kind.is_sealed() {
+        if !kind.is_sealed() || !follows(kind) {
             return Err(Malformed::Order.into());
         }
         let (text, tag) = body.split_at_mut(header.body_len() - TAG_LEN);
@@ -176,12 +184,6 @@ impl<A: RecordAead, S: KeyStore> Opener<A, S> {
     /// Whether it has failed.
     pub(crate) const fn is_poisoned(&self) -> bool {
         self.poisoned
-    }
-
-    /// Refuses everything from now on, because of `reason`.
-    pub(crate) fn poison(&mut self, reason: Malformed) -> PeerError {
-        self.poisoned = true;
-        reason.into()
     }
 
     pub(crate) fn into_keys(self) -> KeyBlock<S> {

@@ -202,13 +202,17 @@ impl<S: KeyStore, A: RecordAead> ResponseOpener<S, A> {
         if self.ended {
             return Err(Malformed::TrailingBytes.into());
         }
-        let opened = self.opener.open(frame)?;
-        match (opened.kind, self.head_opened) {
-            (FrameType::Head, false) => self.head_opened = true,
-            (FrameType::Data, true) => {}
-            (FrameType::Error, _) => self.ended = true,
-            (FrameType::End, true) => (self.ended, self.complete) = (true, true),
-            _ => return Err(self.opener.poison(Malformed::Order)),
+        let head_opened = self.head_opened;
+        let opened = self.opener.open(frame, |kind| match kind {
+            FrameType::Head => !head_opened,
+            FrameType::Data | FrameType::End => head_opened,
+            FrameType::Error => true,
+            _ => false,
+        })?;
+        match opened.kind {
+            FrameType::End => (self.ended, self.complete) = (true, true),
+            FrameType::Error => self.ended = true,
+            _ => self.head_opened = true,
         }
         Ok(opened)
     }

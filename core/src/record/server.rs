@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::cipher::{Opened, Opener, Sealer};
 use crate::agreement::{KeyAgreement, Keys, RustCrypto};
-use crate::error::{Error, Malformed, Misuse, PeerError, RejectCode};
+use crate::error::{Error, Misuse, PeerError, RejectCode};
 use crate::frame::{FrameType, RESPONSE_NONCE_LEN, VERSION};
 use crate::schedule::{KEY_BLOCK_LEN, KeyBlock, KeyStore};
 use crate::suite::{RecordAead, Suite};
@@ -168,16 +168,16 @@ impl<S: KeyStore, A: RecordAead> RequestOpener<S, A> {
     /// # Errors
     /// [`PeerError`]; from then on every call returns [`PeerError::Poisoned`].
     pub fn open<'a>(&mut self, frame: &'a mut [u8]) -> Result<Opened<'a>, PeerError> {
-        let opened = self.opener.open(frame)?;
-        match (opened.kind, self.head_opened, self.ended) {
-            (FrameType::Head, false, false) => self.head_opened = true,
-            (FrameType::Data, true, false) => {}
-            (FrameType::End, true, false) => self.ended = true,
-            (FrameType::Cancel, true, _) if !self.cancelled => {
-                (self.ended, self.cancelled) = (true, true);
-            }
-            _ => return Err(self.opener.poison(Malformed::Order)),
-        }
+        let (head_opened, ended, cancelled) = (self.head_opened, self.ended, self.cancelled);
+        let opened = self.opener.open(frame, |kind| match kind {
+            FrameType::Head => !head_opened && !ended,
+            FrameType::Data | FrameType::End => head_opened && !ended,
+            FrameType::Cancel => head_opened && !cancelled,
+            _ => false,
+        })?;
+        self.head_opened = true;
+        self.ended |= matches!(opened.kind, FrameType::End | FrameType::Cancel);
+        self.cancelled |= opened.kind == FrameType::Cancel;
         Ok(opened)
     }
 

@@ -48,11 +48,17 @@ impl<H: Handler> Line<H> {
     }
 
     fn client(&self, body: &[u8]) -> ClientExchange {
+        self.client_that_asks(body, None)
+    }
+
+    /// A client that asks for padding, for none, or leaves it to the gateway.
+    fn client_that_asks(&self, body: &[u8], response_padding: Option<bool>) -> ClientExchange {
         let key = self.gateway.key_set().select(Suite::P256, unix_now());
         let mut request = Request::new("POST", "/", MEMORY.copy_from(body).expect("memory"));
         request.idempotency_key = self.idempotency_key.map(Into::into);
         let options = ClientOptions {
             one_exchange: false,
+            response_padding,
             ..ClientOptions::default()
         };
         let key = key.expect("valid now");
@@ -471,4 +477,51 @@ fn anew() {
     line.connection.begin_anew(&line.gateway, line.now);
     assert!(dropped.load(Ordering::SeqCst));
     assert!(line.written().is_empty());
+}
+
+/// Two pieces and the end, as an upstream gives them out.
+async fn stream(_: ReceivedRequest) -> Result<Reply, ErrorCode> {
+    let pieces =
+        ["one", "two"].map(|piece| Ok(MEMORY.copy_from(piece.as_bytes()).expect("memory")));
+    let body = ReplyBody::Stream(Box::pin(futures_util::stream::iter(pieces)));
+    Ok(Reply::new(200, "text/event-stream", body))
+}
+
+/// The sizes of an answer's sealed frames.
+fn sizes_of<H: Handler>(handler: H, asked: Option<bool>) -> Vec<usize> {
+    let mut line = Line::new(handler);
+    let mut client = line.client_that_asks(&[b'x'; 3000], asked);
+    line.hear(&sent(&mut client));
+    let wire = line.written();
+    let (mut sizes, mut rest) = (Vec::new(), &wire[..]);
+    while let [_, high, middle, low, ..] = *rest {
+        sizes.push(4 + u32::from_be_bytes([0, high, middle, low]) as usize);
+        rest = &rest[*sizes.last().expect("pushed")..];
+    }
+    assert!(heard(&mut client, &wire).is_ok());
+    assert_eq!(sizes.remove(0), 36, "ACCEPT");
+    sizes
+}
+
+/// PAD-1, PAD-3: a gateway pads where it is asked to and where nothing was said, and only who asked for none gets none.
+#[test]
+fn answers_are_padded_unless_none_was_asked_for() {
+    for asked in [None, Some(true)] {
+        let streamed = sizes_of(stream, asked);
+        assert_eq!(streamed, [1024; 4], "HEAD, one, two, END: {asked:?}");
+        let whole = sizes_of(echo, asked);
+        // padme(3000 + 22) = 3072, in one frame; HEAD in a class of 256.
+        let [head, 3072, 22] = whole[..] else {
+            panic!("{asked:?}: {whole:?}")
+        };
+        assert_eq!(head % 256, 0);
+    }
+    let [head, 25, 25, 22] = sizes_of(stream, Some(false))[..] else {
+        panic!("padded");
+    };
+    assert!(head < 256);
+    let [head, 3022, 22] = sizes_of(echo, Some(false))[..] else {
+        panic!("padded");
+    };
+    assert!(head < 256);
 }
