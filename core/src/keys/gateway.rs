@@ -13,7 +13,7 @@ use super::pin::{IDENTITY_LEN, Pin};
 use super::record::{KEY_ID_LEN, KeyRecord, SKEW, key_id, signed_parts};
 use super::set::{KeySet, MAX_RECORDS, SignedRecord};
 use crate::agreement::{KeyAgreement, Keys, RustCrypto, derive_key_pair};
-use crate::error::{Environment, Error, Malformed, RejectCode};
+use crate::error::{Environment, Error, Malformed, Misuse, RejectCode};
 use crate::frame::DEFAULT_MAX_FRAME;
 use crate::record::OpenHeader;
 use crate::schedule::KEY_BLOCK_LEN;
@@ -168,7 +168,9 @@ impl EpochKey {
             max_request: limits.max_request,
         };
         fields.encode(&mut record)?;
-        KeyRecord::parse(&record)?;
+        // What the caller set up, not a peer.
+        KeyRecord::parse(&record)
+            .map_err(|_| Misuse::State("no record can hold these limits or this lifetime"))?;
         let signature = identity.sign(&record)?;
         let key_id = key_id(&record);
         Ok(Self {
@@ -262,7 +264,8 @@ impl KeyRing {
     /// Makes the keys that are missing at `now`, wipes those that have ended (TIME-2), and says when to call again.
     ///
     /// # Errors
-    /// [`Environment`] if randomness or memory cannot be had. Keys that exist stay.
+    /// [`Environment`] if randomness or memory cannot be had. Keys that exist stay. [`Misuse::State`] for a lifetime of 0, or a
+    /// [`max_frame`](RecordLimits::max_frame) below 1024.
     pub fn rotate<R: TryCryptoRng + ?Sized>(
         &mut self,
         now: UnixTime,

@@ -232,8 +232,8 @@ mod tests {
         );
         assert_eq!(more, [0; 64]);
         let mut again = last;
-        assert!(opener.open(&mut last).is_ok());
-        assert!(opener.open(&mut again).is_err());
+        assert!(opener.open(&mut last, |_| true).is_ok());
+        assert!(opener.open(&mut again, |_| true).is_err());
         assert_eq!(opener.sequence, MAX_FRAMES);
     }
 

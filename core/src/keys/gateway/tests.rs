@@ -244,3 +244,17 @@ fn a_key_that_has_ended_is_wiped() {
     ring.rotate(at(end), &mut rng).expect("counted");
     assert_eq!(copies(&masked, 0x5a), 0);
 }
+
+/// What no record can hold is the caller's mistake, not a peer's.
+#[test]
+fn limits_that_no_record_holds() {
+    let memory = SecureMemory::new(Policy::Off);
+    let identity = Identity::generate(&memory, &mut Counter(0)).expect("counted");
+    let limits = RecordLimits {
+        max_frame: 1023,
+        ..RecordLimits::default()
+    };
+    let mut ring = KeyRing::new(identity, &[Suite::P256], limits, memory);
+    let rotated = ring.rotate(at(0), &mut Counter(1));
+    assert!(matches!(rotated, Err(Error::Misuse(Misuse::State(_)))));
+}
