@@ -28,7 +28,6 @@ pub struct ResponseStart<S: KeyStore, A = Aes256Gcm> {
 /// Opens the frames of a response.
 pub struct ResponseOpener<S: KeyStore, A = Aes256Gcm> {
     opener: Opener<A, S>,
-    head_opened: bool,
     ended: bool,
     complete: bool,
 }
@@ -186,7 +185,6 @@ impl<S: KeyStore, A: RecordAead> ResponseStart<S, A> {
         keys.start_response(self.enc, response_nonce);
         ResponseOpener {
             opener: Opener::new(keys),
-            head_opened: false,
             ended: false,
             complete: false,
         }
@@ -202,7 +200,8 @@ impl<S: KeyStore, A: RecordAead> ResponseOpener<S, A> {
         if self.ended {
             return Err(Malformed::TrailingBytes.into());
         }
-        let head_opened = self.head_opened;
+        // Only HEAD goes on: ERROR in its place is the end.
+        let head_opened = self.opener.has_opened();
         let opened = self.opener.open(frame, |kind| match kind {
             FrameType::Head => !head_opened,
             FrameType::Data | FrameType::End => head_opened,
@@ -212,7 +211,7 @@ impl<S: KeyStore, A: RecordAead> ResponseOpener<S, A> {
         match opened.kind {
             FrameType::End => (self.ended, self.complete) = (true, true),
             FrameType::Error => self.ended = true,
-            _ => self.head_opened = true,
+            _ => {}
         }
         Ok(opened)
     }

@@ -92,7 +92,6 @@ pub(crate) fn agree(
 pub struct RequestOpener<S: KeyStore, A = Aes256Gcm> {
     opener: Opener<A, S>,
     enc: Sha256,
-    head_opened: bool,
     ended: bool,
     cancelled: bool,
 }
@@ -157,7 +156,6 @@ impl<S: KeyStore, A: RecordAead> RequestOpener<S, A> {
         Self {
             opener: Opener::new(keys),
             enc: Sha256::new_with_prefix(enc),
-            head_opened: false,
             ended: false,
             cancelled: false,
         }
@@ -168,14 +166,15 @@ impl<S: KeyStore, A: RecordAead> RequestOpener<S, A> {
     /// # Errors
     /// [`PeerError`]; from then on every call returns [`PeerError::Poisoned`].
     pub fn open<'a>(&mut self, frame: &'a mut [u8]) -> Result<Opened<'a>, PeerError> {
-        let (head_opened, ended, cancelled) = (self.head_opened, self.ended, self.cancelled);
+        let (ended, cancelled) = (self.ended, self.cancelled);
+        // HEAD is the first that can follow.
+        let head_opened = self.opener.has_opened();
         let opened = self.opener.open(frame, |kind| match kind {
-            FrameType::Head => !head_opened && !ended,
+            FrameType::Head => !head_opened,
             FrameType::Data | FrameType::End => head_opened && !ended,
             FrameType::Cancel => head_opened && !cancelled,
             _ => false,
         })?;
-        self.head_opened = true;
         self.ended |= matches!(opened.kind, FrameType::End | FrameType::Cancel);
         self.cancelled |= opened.kind == FrameType::Cancel;
         Ok(opened)

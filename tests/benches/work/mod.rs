@@ -48,10 +48,8 @@ fn key_block() -> &'static mut [u8; KEY_BLOCK_LEN] {
 impl<A: RecordAead> Frames<A> {
     /// Frames of `size` bytes.
     pub fn new(size: usize) -> Self {
-        let (private, public) = hpke::kem::DhP256HkdfSha256::derive_keypair(&[1; 32]);
-        let header = OpenHeader::new(Suite::P256, [7; 8]);
+        let (header, (private, public)) = (OpenHeader::new(Suite::P256, [7; 8]), keys(Suite::P256));
         let (mut seed, mut enc) = ([5; SEED_LEN], [0; 65]);
-        let public = public.to_bytes();
         let sealer = RequestSealer::with_aead(&header, &public, &mut seed, &mut enc, key_block());
         let mut sealer = sealer.expect("a good key");
         let mut first = vec![0; size];
@@ -61,7 +59,7 @@ impl<A: RecordAead> Frames<A> {
             sealer,
             header,
             enc,
-            private: private.to_bytes().to_vec(),
+            private,
             buffer: vec![0; size],
             first,
         }

@@ -7,6 +7,7 @@ use std::task::Waker;
 
 use getrandom::SysRng;
 use sealwire_core::exchange::{ClientEvent, ClientExchange, ClientOptions, Request};
+use sealwire_core::frame::FrameHeader;
 use sealwire_core::keys::{Identity, RecordLimits};
 use sealwire_core::{RejectCode, Suite};
 use sealwire_memlock::{Policy, SecureMemory};
@@ -494,9 +495,10 @@ fn sizes_of<H: Handler>(handler: H, asked: Option<bool>) -> Vec<usize> {
     line.hear(&sent(&mut client));
     let wire = line.written();
     let (mut sizes, mut rest) = (Vec::new(), &wire[..]);
-    while let [_, high, middle, low, ..] = *rest {
-        sizes.push(4 + u32::from_be_bytes([0, high, middle, low]) as usize);
-        rest = &rest[*sizes.last().expect("pushed")..];
+    while let Some(header) = rest.first_chunk() {
+        let size = FrameHeader::parse(*header).expect("our own").size();
+        sizes.push(size);
+        rest = &rest[size..];
     }
     assert!(heard(&mut client, &wire).is_ok());
     assert_eq!(sizes.remove(0), 36, "ACCEPT");
