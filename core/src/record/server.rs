@@ -109,7 +109,7 @@ impl<S: KeyStore> RequestOpener<S> {
     /// Decapsulates with a private key in the serialised form of its KEM (32 bytes for both suites).
     ///
     /// # Errors
-    /// [`Malformed::PublicKey`] if `enc` is not valid.
+    /// [`Malformed::PublicKey`](crate::Malformed::PublicKey) if `enc` is not valid.
     pub fn new(
         header: &OpenHeader,
         enc: &[u8],
