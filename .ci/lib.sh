@@ -55,7 +55,7 @@ not_checked() {
 install_packages() {
     local missing=() package
     for package; do
-        dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q 'ok installed' || missing+=("$package")
+        [[ $(dpkg-query -W -f '${Status}' "$package" 2> /dev/null) == *'ok installed' ]] || missing+=("$package")
     done
     [ ${#missing[@]} -eq 0 ] && return
     echo "installing ${missing[*]}"
