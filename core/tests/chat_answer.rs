@@ -158,11 +158,171 @@ fn a_server_may_leave_out_what_it_does_not_know() {
     assert_eq!(choice.message().tool_calls().count(), 0);
     assert!(answer.usage().is_none());
 
-    let parts = r#"{"choices":[{"message":{"content":[{"type":"text","text":"t"}]}}]}"#;
-    let answer = parse(parts).expect("an answer");
+    // Gemini's endpoint, where nothing was generated.
+    for choice in [
+        r#"{"finish_reason":"content_filter","content":"no message"}"#,
+        r#"{"finish_reason":"content_filter","message":null}"#,
+    ] {
+        let answer = parse(&format!(r#"{{"choices":[{choice}]}}"#)).expect("an answer");
+        let choice = answer.choices().next().expect("a choice");
+        assert_text(choice.finish_reason(), "content_filter");
+        let message = choice.message();
+        assert!(message.content().is_none() && message.role().is_none());
+        assert_eq!(message.as_json().raw(), "{}");
+    }
+}
+
+#[test]
+fn what_nothing_rests_on_may_be_anything() {
+    for value in ["1700000000.5", "-1", "{}", "[]", "true", r#""text""#] {
+        let answer = format!(
+            r#"{{"object":{value},"created":{value},"system_fingerprint":{value},"service_tier":{value},
+                "choices":[{{"message":{{"content":"a","reasoning":{value},"annotations":{value}}}}}]}}"#
+        );
+        let answer = parse(&answer).expect(value);
+        assert_eq!(answer.created(), None, "{value}");
+        let is_text = value.starts_with('"');
+        assert_eq!(answer.system_fingerprint().is_some(), is_text);
+        assert_eq!(answer.service_tier().is_some(), is_text);
+        let message = answer.choices().next().expect("a choice").message();
+        assert_text(message.content(), "a");
+        assert_eq!(message.reasoning_content().is_some(), is_text);
+        assert_eq!(message.annotations().is_some(), value == "[]");
+    }
+}
+
+/// The texts of an answer, and of what was thought.
+fn said(message: &str) -> (Vec<String>, Vec<String>) {
+    let answer = parse(&format!(r#"{{"choices":[{{"message":{message}}}]}}"#)).expect(message);
     let message = answer.choices().next().expect("a choice").message();
-    assert!(message.content().is_none());
-    assert!(message.raw("content").is_some_and(Json::is_array));
+    let own = |text: JsonStr<'_>| text.to_secure(&MEMORY).expect("memory").expose().to_owned();
+    (
+        message.texts().map(own).collect(),
+        message.thoughts().map(own).collect(),
+    )
+}
+
+#[test]
+fn a_content_of_parts_is_read_whole() {
+    for (message, texts, thoughts) in [
+        (
+            r#"{"content":"a","reasoning_content":"t"}"#,
+            &["a"][..],
+            &["t"][..],
+        ),
+        (r#"{"content":"a","reasoning":"t"}"#, &["a"], &["t"]),
+        (
+            r#"{"reasoning_content":"t","reasoning":"other"}"#,
+            &[],
+            &["t"],
+        ),
+        (r#"{"reasoning_content":null,"reasoning":"t"}"#, &[], &["t"]),
+        (r#"{"content":[]}"#, &[], &[]),
+        (
+            r#"{"content":[{"type":"thinking","thinking":[]}]}"#,
+            &[],
+            &[],
+        ),
+        (
+            r#"{"reasoning":"t","content":[{"type":"thinking","thinking":[{"type":"text","text":"u\n"},{"text":"v","type":"text","x":1}],"closed":true},
+                {"type":"t\u0065xt","text":"a"},{"type":"thinking","thinking":"w"},{"text":"b","type":"text","thinking":null}]}"#,
+            &["a", "b"],
+            &["t", "u\n", "v", "w"],
+        ),
+    ] {
+        assert_eq!(
+            said(message),
+            (
+                texts.iter().map(|&text| text.to_owned()).collect(),
+                thoughts.iter().map(|&text| text.to_owned()).collect()
+            ),
+            "{message}"
+        );
+    }
+}
+
+/// An answer with a hole is none.
+#[test]
+fn a_part_that_cannot_be_read_refuses_the_answer() {
+    let missing = |member| ChatError::Missing { member };
+    let unexpected = |member, expected, offset| ChatError::Unexpected {
+        member,
+        expected,
+        offset,
+    };
+    let known = "that of a part that is known";
+    for (part, error) in [
+        (
+            r#"{"type":"image","image":"SECRET"}"#,
+            unexpected("type", known, 43),
+        ),
+        (r#"{"type":"type"}"#, unexpected("type", known, 43)),
+        (r#"{"type":null,"text":"SECRET"}"#, missing("type")),
+        (r#"{"text":"SECRET"}"#, missing("type")),
+        (r#"{"type":"text","text":null}"#, missing("text")),
+        (r#"{"type":"text","thinking":"SECRET"}"#, missing("text")),
+        (
+            r#"{"type":"text","text":[]}"#,
+            unexpected("text", "a string", 57),
+        ),
+        (
+            r#"{"type":"thinking","thinking":{}}"#,
+            unexpected("thinking", "a string or an array", 65),
+        ),
+        (
+            r#"{"type":"thinking","thinking":[{"type":"thinking","thinking":"SECRET"}]}"#,
+            unexpected("type", known, 74),
+        ),
+        (
+            r#"{"type":"text","text":"a","text":"SECRET"}"#,
+            ChatError::Duplicate { member: "text" },
+        ),
+        (r#""SECRET""#, unexpected("content", "an object", 35)),
+    ] {
+        let body = format!(r#"{{"choices":[{{"message":{{"content":[{part}]}}}}]}}"#);
+        assert_eq!(parse(&body).expect_err(part), error, "{part}");
+        assert!(!format!("{error} {error:?}").contains("SECRET"));
+    }
+}
+
+#[test]
+fn a_function_call_is_a_tool_call() {
+    let body = r#"{"choices":[{"message":{"function_call":{"name":"f","arguments":"{}","id":"x","type":"y"},
+        "tool_calls":[{"id":"a","type":"function","function":{"name":"g","arguments":""}}]}},
+        {"message":{"function_call":{"name":"","arguments":""}}},{"message":{"function_call":{"arguments":"1"}}}]}"#;
+    let answer = parse(body).expect("an answer");
+    let [both, empty, nameless] = answer.choices().collect::<Vec<_>>()[..] else {
+        panic!("three choices");
+    };
+    let [tool, function] = both.message().tool_calls().collect::<Vec<_>>()[..] else {
+        panic!("two calls");
+    };
+    assert_text(tool.id(), "a");
+    assert_text(tool.name(), "g");
+    assert!(function.id().is_none());
+    assert_text(function.kind(), "function_call");
+    assert_text(function.name(), "f");
+    assert_text(function.arguments(), "{}");
+    assert_eq!(empty.message().tool_calls().count(), 0);
+    assert_eq!(nameless.message().tool_calls().count(), 1);
+}
+
+#[test]
+fn an_error_in_place_of_an_answer_keeps_its_words() {
+    for body in [
+        r#"{"error":{"message":"m"}}"#,
+        r#"{"choices":null,"error":{"message":"m"},"id":1}"#,
+        r#"[{"error":{"message":"m"}}]"#,
+        r#"{"detail":"m"}"#,
+    ] {
+        let error = ChatCompletion::parse_or_error(secure(body)).expect("either");
+        let error = error.expect_err("an error");
+        assert_text(error.error().and_then(|error| error.message()), "m");
+        assert_eq!(error.into_body().expose(), body.as_bytes());
+    }
+    let answer = ChatCompletion::parse_or_error(secure(ANSWER)).expect("either");
+    assert!(answer.is_ok());
+    assert!(ChatCompletion::parse_or_error(secure("{}")).is_err());
 }
 
 #[test]
@@ -179,7 +339,7 @@ fn what_is_no_answer_is_refused() {
         ("{}", missing("choices")),
         (r#"{"choices":null}"#, missing("choices")),
         (r#"{"error":{"message":"SECRET"}}"#, missing("choices")),
-        (r#"{"choices":[{}]}"#, missing("message")),
+        (r#"[{"error":{"message":"SECRET"}}]"#, missing("choices")),
         (r#"{"choices":{}}"#, unexpected("choices", "an array", 11)),
         (r#"{"choices":[1]}"#, unexpected("choices", "an object", 12)),
         (
@@ -206,6 +366,10 @@ fn what_is_no_answer_is_refused() {
         (r#"{"choices":[],"choices":[]}"#, duplicate("choices")),
         (r#"{"choices":[],"choices":null}"#, duplicate("choices")),
         (r#"{"choices":[],"ch\u006fices":[]}"#, duplicate("choices")),
+        (
+            r#"{"choices":[{"message":{"reasoning":{},"reasoning":"SECRET"}}]}"#,
+            duplicate("reasoning"),
+        ),
         (
             r#"{"choices":[{"message":{"content":"a","content":"SECRET"}}]}"#,
             duplicate("content"),
@@ -237,6 +401,12 @@ fn errors_of_every_kind_of_server() {
             r#"{"object":"error","message":"m","type":"t","param":null,"code":400}"#,
             "m",
         ),
+        (r#"[{"error":{"message":"m","code":429}}]"#, "m"),
+        (r#"{"error":{},"detail":"m"}"#, "m"),
+        (
+            r#"{"choices":[],"error":{"message":"m"},"detail":"n"}"#,
+            "m",
+        ),
     ] {
         let body = ErrorBody::parse(secure(body)).expect("JSON");
         assert_text(body.error().expect("an error").message(), message);
@@ -255,7 +425,19 @@ fn errors_of_every_kind_of_server() {
     assert!(error.message().is_none());
     assert!(error.as_json().is_array());
 
-    for none in ["{}", r#"{"error":null}"#, "[]", r#"{"object":"list"}"#] {
+    for none in [
+        "{}",
+        "[]",
+        "[1]",
+        r#"[[{"error":"m"}]]"#,
+        r#"[{},{"error":"m"}]"#,
+        r#"{"error":null}"#,
+        r#"{"error":""}"#,
+        r#"{"error":{}}"#,
+        r#"{"error":false}"#,
+        r#"{"choices":[],"detail":"m"}"#,
+        r#"{"object":"list"}"#,
+    ] {
         let body = ErrorBody::parse(secure(none)).expect("JSON");
         assert!(body.error().is_none(), "{none}");
     }

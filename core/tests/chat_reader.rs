@@ -132,11 +132,74 @@ fn a_whole_answer_gives_the_same_events() {
     );
 }
 
+/// Reasoning models of Mistral send parts, whole and streamed; the older `function_call` is a tool call.
+#[test]
+fn contents_of_parts_and_function_calls_are_told() {
+    let said = r#"{"reasoning":"h","content":[
+        {"type":"thinking","thinking":[{"type":"text","text":"m"},{"type":"text","text":""},{"type":"text","text":"."}]},
+        {"type":"text","text":"gr"},{"type":"text","text":""},{"type":"thinking","thinking":"?"},{"type":"text","text":"\u00fc"}],
+        "refusal":"no","tool_calls":[{"id":"c1","function":{"name":"g"}}],"function_call":{"name":"f","arguments":"{}"}}"#;
+    let events = |function: &str| {
+        [
+            "reasoning 0 h",
+            "reasoning 0 m",
+            "reasoning 0 .",
+            "text 0 gr",
+            "reasoning 0 ?",
+            "text 0 ü",
+            "refusal 0 no",
+        ]
+        .map(String::from)
+        .into_iter()
+        .chain([function.to_owned(), "finish 0 function_call".into()])
+        .chain(["done".into()])
+        .collect::<Vec<_>>()
+    };
+    let whole = format!(r#"{{"choices":[{{"message":{said},"finish_reason":"function_call"}}]}}"#);
+    let mut expected = events("call 0 Some(1)  function_call f {}");
+    expected.insert(7, "call 0 Some(0) c1  g ".into());
+    let head_of = |kind| head(200, kind);
+    let found = read_in_every_way(&head_of("application/json"), whole.as_bytes());
+    assert_eq!(found, expected);
+
+    let chunk = whole.replace("message", "delta").replace('\n', " ");
+    let stream = format!("data: {chunk}\n\n");
+    let mut expected = events("call 0 None  function_call f {}");
+    expected.insert(7, "call 0 None c1  g ".into());
+    let found = read_in_every_way(&head_of("text/event-stream"), stream.as_bytes());
+    assert_eq!(found, expected);
+
+    // A part that is not known is no part to leave out.
+    for (kind, body) in [
+        (
+            "application/json",
+            r#"{"choices":[{"message":{"content":[{"type":"image"}]}}]}"#,
+        ),
+        (
+            "text/event-stream",
+            "data: {\"choices\":[{\"delta\":{\"content\":[{\"type\":\"image\"}]}}]}\n\n",
+        ),
+    ] {
+        let (events, result) = read(&head_of(kind), &[body.as_bytes()]);
+        assert!(events.is_empty() && result.is_err(), "{kind}");
+    }
+}
+
 #[test]
 fn failures_are_told_wherever_they_come() {
     let error = b"{\"error\":{\"message\":\"too many\",\"type\":\"rate_limit\"}}";
     let failed = read_in_every_way(&head(429, "application/json"), error);
     assert_eq!(failed, ["failed 429 too many", "done"]);
+    // Some servers say it with the status of a success, Gemini in an array.
+    let failed = read_in_every_way(&head(200, "application/json"), error);
+    assert_eq!(failed, ["failed 200 too many", "done"]);
+    for status in [200, 400] {
+        let failed = read_in_every_way(
+            &head(status, "application/json"),
+            &[b"[", &error[..], b"]\n"].concat(),
+        );
+        assert_eq!(failed, [&format!("failed {status} too many"), "done"]);
+    }
     // A page of HTML, and an error of a status whatever its content type says.
     let failed = read_in_every_way(&head(502, "text/html"), b"<html>bad gateway</html>");
     assert_eq!(failed, ["failed 502 ", "done"]);
@@ -178,9 +241,40 @@ fn what_is_no_answer_is_an_error_that_stays() {
     assert!(matches!(result, Err(ChatError::IncompleteEvent { .. })));
 
     let whole = head(200, "application/json");
-    for bad in [&b""[..], b"{", b"{}", b"{\"choices\":[{}]}"] {
+    for bad in [
+        &b""[..],
+        b"{",
+        b"{}",
+        b"{\"choices\":[1]}",
+        b"{\"error\":{}}",
+    ] {
         let (events, result) = read(&whole, &[bad]);
         assert!(events.is_empty() && result.is_err(), "{bad:?}");
+    }
+}
+
+/// The exchange says when an answer is whole. `[DONE]` may be missing or come again, and what is behind it says nothing.
+#[test]
+fn done_in_a_stream_is_a_mark_and_no_more() {
+    let said = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
+    for end in [
+        &b""[..],
+        b"data: [DONE]\n\n",
+        b"data: [DONE] \n\n",
+        b"data:\t[DONE]\ndata:\n\n",
+        b"data: [DONE]\n\ndata: [DONE]\n\n",
+        b"data: [DONE]\n\ndata: junk\n\n\xff",
+        b"data: [DONE]\n\ndata: cut",
+        b"data: [DONE]\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"b\"}}]}\n\n",
+    ] {
+        let stream = [&said[..], end].concat();
+        let events = read_in_every_way(&head(200, "text/event-stream"), &stream);
+        assert_eq!(events, ["text 0 a", "done"], "{end:?}");
+    }
+    for end in [&b"data: [DONE"[..], b"data: [DONE]!\n\n"] {
+        let (events, result) = read(&head(200, "text/event-stream"), &[said, end]);
+        assert_eq!(events, ["text 0 a"]);
+        assert!(result.is_err(), "{end:?}");
     }
 }
 

@@ -291,6 +291,20 @@ fn no_member_is_written_twice() {
         // Nor by way of another serializer.
         assert!(serde_json::to_string(&request).is_err());
     }
+    for (member, request) in [
+        (
+            "logit_bias",
+            ChatRequest::new("m").logit_bias(&[(1, 0.5), (2, 1.0), (1, 0.5)]),
+        ),
+        (
+            "metadata",
+            ChatRequest::new("m").metadata(&[("a", "1"), ("b", "2"), ("b", "3")]),
+        ),
+    ] {
+        let error = request.to_json(&MEMORY).expect_err("ambiguous");
+        assert_eq!(error, ChatError::Duplicate { member });
+        assert!(serde_json::to_string(&request).is_err());
+    }
 }
 
 #[test]

@@ -25,6 +25,7 @@ fn event(event: &str, data: &str, id: &str) -> Event {
 struct Outcome {
     events: Vec<Event>,
     retry: Option<u64>,
+    last_event_id: String,
     end: Result<(), ChatError>,
 }
 
@@ -45,10 +46,12 @@ fn feed<'a>(parser: &mut SseParser, pieces: impl IntoIterator<Item = &'a [u8]>) 
             }
         }
     }
+    let end = result.and_then(|()| parser.handle_eof());
     Outcome {
         events,
         retry: parser.retry(),
-        end: result.and_then(|()| parser.handle_eof()),
+        last_event_id: parser.last_event_id().to_owned(),
+        end,
     }
 }
 
@@ -60,21 +63,32 @@ fn read(stream: &[u8]) -> Outcome {
     feed(&mut parser(), [stream])
 }
 
+/// Events, the reconnection time, and the last event id.
+type Read = (Vec<Event>, Option<u64>, String);
+
+#[track_caller]
+fn assert_reads_as_reference(stream: &str) {
+    let outcome = read(stream.as_bytes());
+    let found: Read = (outcome.events, outcome.retry, outcome.last_event_id);
+    assert_eq!(found, reference(stream), "{stream:?}");
+}
+
 /// The standard's algorithm over the whole text, with nothing incremental in it.
-fn reference(stream: &str) -> (Vec<Event>, Option<u64>) {
+fn reference(stream: &str) -> Read {
     let stream = stream.strip_prefix('\u{feff}').unwrap_or(stream);
     let stream = stream.replace("\r\n", "\n").replace('\r', "\n");
     // What follows the last line end is an unfinished line.
     let (lines, _unfinished) = stream.rsplit_once('\n').unwrap_or_default();
     let (mut data, mut kind, mut id) = (String::new(), String::new(), String::new());
-    let (mut events, mut retry) = (Vec::new(), None);
+    let (mut events, mut retry, mut last_id) = (Vec::new(), None, String::new());
     let lines = if stream.contains('\n') {
         lines
     } else {
-        return (events, retry);
+        return (events, retry, last_id);
     };
     for line in lines.split('\n') {
         if line.is_empty() {
+            last_id.clone_from(&id);
             if !data.is_empty() {
                 let kind = if kind.is_empty() { "message" } else { &kind };
                 events.push(event(kind, &data[..data.len() - 1], &id));
@@ -95,7 +109,7 @@ fn reference(stream: &str) -> (Vec<Event>, Option<u64>) {
             _ => {}
         }
     }
-    (events, retry)
+    (events, retry, last_id)
 }
 
 const STREAMS: &[&str] = &[
@@ -110,6 +124,9 @@ const STREAMS: &[&str] = &[
     "\n\r\r\n\n\ndata: a\r\ndata: b\n\rdata: c\r\n\n",
     "data: no end",
     "event: alone\n",
+    "id: 1\ndata: x\n\nid: 2\ndata: cut off\n",
+    "id: 1\n\nid: 2\n\nid: 3\n",
+    "id: 1\ndata: x\n\nid\nid: 2\nid\n\ndata: y\nid: 3",
     "event: gone\n\ndata: y\n\n",
     "",
 ];
@@ -146,12 +163,7 @@ fn the_examples_of_the_standard() {
 #[test]
 fn every_stream_reads_as_the_standard_has_it() {
     for stream in STREAMS {
-        let outcome = read(stream.as_bytes());
-        assert_eq!(
-            (outcome.events, outcome.retry),
-            reference(stream),
-            "{stream:?}"
-        );
+        assert_reads_as_reference(stream);
     }
 }
 
@@ -177,17 +189,12 @@ fn streams_are_the_same_in_any_pieces() {
 /// Every text of up to six of the characters that mean something.
 #[test]
 fn every_short_stream_reads_as_the_standard_has_it() {
-    const WORDS: [&str; 7] = ["\n", "\r", ":", " ", "data", "event", "x"];
+    const WORDS: [&str; 8] = ["\n", "\r", ":", " ", "data", "event", "id", "x"];
     for len in 0..=6 {
         for number in 0..WORDS.len().pow(len) {
             let words = (0..len).map(|at| WORDS[number / WORDS.len().pow(at) % WORDS.len()]);
             let stream: String = words.collect();
-            let outcome = read(stream.as_bytes());
-            assert_eq!(
-                (outcome.events, outcome.retry),
-                reference(&stream),
-                "{stream:?}"
-            );
+            assert_reads_as_reference(&stream);
         }
     }
 }
@@ -239,13 +246,14 @@ fn a_stream_can_follow_another_and_keeps_the_last_id() {
     let mut parser = parser();
     let first = feed(
         &mut parser,
-        [&b"\xEF\xBB\xBFid: 4\ndata: a\n\ndata: lost\r"[..]],
+        [&b"\xEF\xBB\xBFid: 4\ndata: a\n\nid: 5\ndata: lost\r"[..]],
     );
     assert_eq!(first.events, [event("message", "a", "4")]);
     assert_eq!(parser.last_event_id(), "4");
     let second = feed(&mut parser, [&b"\xEF\xBB\xBFdata: b\n\n"[..]]);
     assert_eq!(second.events, [event("message", "b", "4")]);
     assert_eq!(second.end, Ok(()));
+    assert_eq!(second.last_event_id, "4");
 }
 
 #[test]
@@ -261,6 +269,7 @@ fn the_limit_is_checked_before_memory_is_taken() {
         b"data:1\ndata:2\ndata:34",
         b"event:a\ndata:12345",
         b"id:abc\n\ndata:123",
+        b"id:abc\n\nid:d\ndata:12",
         &[b'x'; 100_000],
     ] {
         for chunk_len in [1, 3, stream.len()] {

@@ -76,8 +76,20 @@ fn chunks_without_choices_are_usage_or_errors() {
         assert!(message.is_some_and(|message| message == "overloaded"));
     }
 
+    // Beside choices, what says nothing of an error is none.
+    for member in [
+        r#""detail":"x""#,
+        r#""error":"""#,
+        r#""error":false"#,
+        r#""error":{}"#,
+    ] {
+        let data = format!(r#"{{{member},"choices":[]}}"#);
+        assert!(ChatChunk::parse(&data).expect("a chunk").error().is_none());
+    }
+
     for (data, error) in [
         ("{}", ChatError::Missing { member: "choices" }),
+        (r#"{"error":{}}"#, ChatError::Missing { member: "choices" }),
         (
             r#"{"choices":[{"delta":{"content":"a","content":"b"}}]}"#,
             ChatError::Duplicate { member: "content" },
@@ -165,6 +177,75 @@ fn texts_and_tool_calls_add_up() {
             {"id": "b", "type": "custom", "custom": {"name": "t", "input": "i"}},
         ]}])
     );
+}
+
+#[test]
+fn parts_of_a_content_add_up() {
+    let answer = accumulate(&[
+        r#"{"choices":[{"delta":{"reasoning":"h","created":0.5}}],"created":1.5}"#,
+        r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"m"},{"type":"text","text":"."}]}]}}]}"#,
+        r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":"!"},{"type":"text","text":"a"},{"type":"text","text":"b"}]}}]}"#,
+        r#"{"choices":[{"delta":{"content":"c"}}]}"#,
+    ])
+    .expect("an answer");
+    let choice = &answer.choices()[0];
+    assert_eq!(choice.content(), Some("abc"));
+    assert_eq!(choice.reasoning_content(), Some("hm.!"));
+    // The limit counts what stands in parts, too.
+    let mut answer = ChatAccumulator::with_limit(&MEMORY, 3);
+    let parts = r#"{"choices":[{"delta":{"content":[{"type":"text","text":"ab"},{"type":"text","text":"cd"}]}}]}"#;
+    let chunk = ChatChunk::parse(parts).expect("a chunk");
+    assert_eq!(answer.push(&chunk), Err(ChatError::TooLarge { limit: 3 }));
+
+    let unknown = r#"{"choices":[{"delta":{"content":[{"type":"image"}]}}]}"#;
+    assert!(matches!(
+        ChatChunk::parse(unknown),
+        Err(ChatError::Unexpected { member: "type", .. })
+    ));
+}
+
+#[test]
+fn a_function_call_adds_up_beside_tool_calls() {
+    let answer = accumulate(&[
+        r#"{"choices":[{"delta":{"function_call":{"name":"f","arguments":""}}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"g","arguments":"1"}}]}}]}"#,
+        r#"{"choices":[{"delta":{"function_call":{"arguments":"{\"x\""}}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"2"}}]}}]}"#,
+        r#"{"choices":[{"delta":{"function_call":{"arguments":":1}"}},"finish_reason":"function_call"}]}"#,
+    ])
+    .expect("an answer");
+    let choice = &answer.choices()[0];
+    let [function, tool] = choice.tool_calls() else {
+        panic!("two calls");
+    };
+    assert_eq!(
+        (function.id(), function.kind(), function.name()),
+        (None, Some("function_call"), Some("f"))
+    );
+    assert_eq!(function.arguments(), r#"{"x":1}"#);
+    assert_eq!((tool.id(), tool.arguments()), (Some("a"), "12"));
+
+    let request = ChatRequest::new("m").message(choice.to_message());
+    let body = request.to_json(&MEMORY).expect("written");
+    let body: Value = serde_json::from_slice(body.expose()).expect("JSON");
+    assert_eq!(
+        body["messages"],
+        json!([{"role": "assistant",
+            "tool_calls": [{"id": "a", "type": "function", "function": {"name": "g", "arguments": "12"}}],
+            "function_call": {"name": "f", "arguments": "{\"x\":1}"}}])
+    );
+}
+
+#[test]
+fn an_error_adds_nothing() {
+    let answer = accumulate(&[
+        r#"{"choices":[{"delta":{"content":"a"}}]}"#,
+        r#"{"id":"1","choices":[{"delta":{"content":"b"},"finish_reason":"error"}],"usage":{},"error":{"message":"m"}}"#,
+    ])
+    .expect("chunks");
+    assert_eq!(answer.choices()[0].content(), Some("a"));
+    assert_eq!((answer.id(), answer.usage()), (None, None));
+    assert!(!answer.is_finished());
 }
 
 #[test]

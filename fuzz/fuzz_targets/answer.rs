@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use sealwire_core::chat::json::JsonStr;
 use sealwire_core::chat::{ChatAccumulator, ChatChunk, ChatCompletion, ChatRequest, ErrorBody};
-use sealwire_fuzz::World;
+use sealwire_fuzz::{Call, Said, World, calls, said};
 use serde_json::Value;
 
 /// Compares a text of ours with a string of serde_json's; anything but a string is none to us.
@@ -14,19 +14,21 @@ fn same(world: &World, ours: Option<JsonStr<'_>>, theirs: &Value) {
     assert_eq!(ours.as_ref().map(|text| text.expose()), theirs.as_str());
 }
 
-/// The first of a call's two forms that is there.
-fn called(call: &Value) -> &Value {
-    match &call["function"] {
-        Value::Null => &call["custom"],
-        function => function,
-    }
+/// Strings of ours.
+fn own<'a>(world: &World, ours: impl IntoIterator<Item = JsonStr<'a>>) -> Vec<String> {
+    let own = |text: JsonStr<'_>| text.to_secure(&world.memory).expect("ordinary memory");
+    let all = ours.into_iter();
+    all.map(|text| own(text).expose().to_owned()).collect()
 }
 
-fn arguments(called: &Value) -> &Value {
-    match &called["arguments"] {
-        Value::Null => &called["input"],
-        arguments => arguments,
-    }
+/// Those of some texts that are of this kind.
+fn of_kind(said: &[Said], kind: &str) -> Vec<String> {
+    let those = said.iter().filter(|said| said.kind == kind);
+    those.map(|said| said.text.clone()).collect()
+}
+
+fn call<'a>(world: &World, index: Option<u64>, parts: [Option<JsonStr<'a>>; 4]) -> Call {
+    (index, parts.map(|part| own(world, part).pop()))
 }
 
 fn check_completion(world: &World, bytes: &[u8]) {
@@ -49,18 +51,20 @@ fn check_completion(world: &World, bytes: &[u8]) {
         same(world, message.role(), &theirs["role"]);
         same(world, message.content(), &theirs["content"]);
         same(world, message.refusal(), &theirs["refusal"]);
-        same(
-            world,
-            message.reasoning_content(),
-            &theirs["reasoning_content"],
-        );
-        for (at, call) in message.tool_calls().enumerate() {
-            let theirs = &theirs["tool_calls"][at];
-            same(world, call.id(), &theirs["id"]);
-            same(world, call.kind(), &theirs["type"]);
-            same(world, call.name(), &called(theirs)["name"]);
-            same(world, call.arguments(), arguments(called(theirs)));
-        }
+        let reasoning = match &theirs["reasoning_content"] {
+            Value::Null => &theirs["reasoning"],
+            reasoning => reasoning,
+        };
+        same(world, message.reasoning_content(), reasoning);
+        let said = said(theirs);
+        assert_eq!(own(world, message.texts()), of_kind(&said, "text"));
+        assert_eq!(own(world, message.thoughts()), of_kind(&said, "reasoning"));
+        let ours = message.tool_calls().map(|ours| {
+            let parts = [ours.id(), ours.kind(), ours.name(), ours.arguments()];
+            call(world, None, parts)
+        });
+        let theirs = calls(theirs).into_iter().map(|(_, parts)| (None, parts));
+        assert!(ours.eq(theirs));
     }
     assert_eq!(completion.into_body().expose(), bytes);
 }
@@ -74,7 +78,7 @@ fn theirs(bytes: &[u8]) -> Option<Value> {
 /// `stream` holds chunks, one a line.
 fn check_chunks(world: &World, stream: &[u8]) {
     let mut answer = ChatAccumulator::with_limit(&world.memory, 256);
-    let mut contents: Vec<(u64, String)> = Vec::new();
+    let mut contents: Vec<(u64, [Option<String>; 2])> = Vec::new();
     for line in stream.split(|byte| *byte == b'\n') {
         let Some(chunk) = std::str::from_utf8(line)
             .ok()
@@ -85,14 +89,25 @@ fn check_chunks(world: &World, stream: &[u8]) {
         if let Some(error) = chunk.error() {
             let _ = (error.message(), error.kind(), error.code(), error.param());
         }
-        if let Some(theirs) = theirs(line) {
-            same(world, chunk.id(), &theirs["id"]);
-            for (at, choice) in chunk.choices().enumerate() {
-                let theirs = &theirs["choices"][at]["delta"];
-                let delta = choice.delta();
-                same(world, delta.and_then(|d| d.role()), &theirs["role"]);
-                same(world, delta.and_then(|d| d.content()), &theirs["content"]);
-            }
+        // What cannot be held against another reading is left out of the answer.
+        let Some(theirs) = theirs(line) else { continue };
+        same(world, chunk.id(), &theirs["id"]);
+        for (at, choice) in chunk.choices().enumerate() {
+            let theirs = &theirs["choices"][at]["delta"];
+            let Some(delta) = choice.delta() else {
+                assert!(theirs.is_null());
+                continue;
+            };
+            same(world, delta.role(), &theirs["role"]);
+            same(world, delta.content(), &theirs["content"]);
+            let said = said(theirs);
+            assert_eq!(own(world, delta.texts()), of_kind(&said, "text"));
+            assert_eq!(own(world, delta.thoughts()), of_kind(&said, "reasoning"));
+            let ours = delta.tool_calls().map(|ours| {
+                let parts = [ours.id(), ours.kind(), ours.name(), ours.arguments()];
+                call(world, ours.index(), parts)
+            });
+            assert!(ours.eq(calls(theirs)));
         }
         if answer.push(&chunk).is_err() {
             let held: usize = answer
@@ -105,26 +120,26 @@ fn check_chunks(world: &World, stream: &[u8]) {
             assert!(answer.push(&chunk).is_err(), "an answer with a hole");
             return;
         }
-        for choice in chunk.choices() {
-            let Some(text) = choice.delta().and_then(|delta| delta.content()) else {
-                continue;
-            };
-            let text = text.to_secure(&world.memory).expect("ordinary memory");
-            match contents
-                .iter_mut()
-                .find(|(index, _)| *index == choice.index())
-            {
-                Some((_, content)) => content.push_str(text.expose()),
-                None => contents.push((choice.index(), text.expose().into())),
+        if chunk.error().is_some() {
+            continue;
+        }
+        for (at, choice) in chunk.choices().enumerate() {
+            let known = contents.iter().position(|(of, _)| *of == choice.index());
+            let known = known.unwrap_or_else(|| {
+                contents.push((choice.index(), [None, None]));
+                contents.len() - 1
+            });
+            for said in said(&theirs["choices"][at]["delta"]) {
+                let kept = &mut contents[known].1[usize::from(said.kind == "text")];
+                kept.get_or_insert_default().push_str(&said.text);
             }
         }
     }
-    for choice in answer.choices() {
-        let content = contents.iter().find(|(index, _)| *index == choice.index());
-        assert_eq!(
-            choice.content(),
-            content.map(|(_, content)| content.as_str())
-        );
+    assert_eq!(answer.choices().len(), contents.len());
+    for (choice, (index, [thoughts, content])) in answer.choices().iter().zip(&contents) {
+        assert_eq!(choice.index(), *index);
+        assert_eq!(choice.content(), content.as_deref());
+        assert_eq!(choice.reasoning_content(), thoughts.as_deref());
         assert!(choice.tool_calls().len() <= 128);
     }
     // What a conversation goes on with is JSON again, and says the same.
@@ -141,9 +156,12 @@ fuzz_target!(|bytes: &[u8]| {
     World::with(|world| {
         check_completion(world, bytes);
         check_chunks(world, bytes);
-        let body = world.memory.copy_from(bytes).expect("ordinary memory");
-        if let Ok(body) = ErrorBody::parse(body) {
-            let _ = body.error().map(|error| (error.message(), error.kind()));
+        let body = || world.memory.copy_from(bytes).expect("ordinary memory");
+        let in_place = ChatCompletion::parse_or_error(body());
+        if let Ok(body) = ErrorBody::parse(body()) {
+            let error = body.error();
+            assert!(error.is_some() || !matches!(in_place, Ok(Err(_))));
+            let _ = error.map(|error| (error.message(), error.kind()));
             assert_eq!(format!("{body:?}"), "ErrorBody([REDACTED])");
         }
     });

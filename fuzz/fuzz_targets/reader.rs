@@ -1,128 +1,138 @@
-//! The reader of chats: an answer in pieces gives the events of a plain reading of it, streamed or whole, a success or not. `Done` comes
-//! once, last, and only after the exchange was complete; after a failure nothing comes.
+//! The reader of chats: an answer in pieces gives the events of a plain reading of it, streamed or whole, a success or not; the texts and
+//! calls are those that serde_json reads. `Done` comes once, last, and only after the exchange was complete; after a failure nothing comes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use sealwire_core::chat::json::JsonStr;
-use sealwire_core::chat::{ChatChunk, ChatCompletion, ChatError, ChatEvent, ChatReader, Usage};
+use sealwire_core::chat::{
+    ApiError, ChatChunk, ChatCompletion, ChatError, ChatEvent, ChatReader, Usage,
+};
 use sealwire_core::head::ResponseHead;
-use sealwire_fuzz::{StreamEnd, World, pieces, quotes_nothing, read_whole_stream};
+use sealwire_fuzz::{
+    Call, StreamEnd, World, calls, pieces, quotes_nothing, read_whole_stream, said,
+};
+use serde_json::Value;
+
+fn own(world: &World, text: JsonStr<'_>) -> String {
+    let text = text.to_secure(&world.memory).expect("ordinary memory");
+    text.expose().to_owned()
+}
 
 /// An event in words, to be compared.
-fn words(event: ChatEvent<'_>) -> String {
-    let text = |text: JsonStr<'_>| text.raw().to_owned();
+fn words(world: &World, event: ChatEvent<'_>) -> String {
+    let own = |text: JsonStr<'_>| own(world, text);
     match event {
-        ChatEvent::Text { choice, text: t } => format!("text {choice} {}", text(t)),
-        ChatEvent::Refusal { choice, text: t } => format!("refusal {choice} {}", text(t)),
-        ChatEvent::Reasoning { choice, text: t } => format!("reasoning {choice} {}", text(t)),
-        ChatEvent::Finish { choice, reason } => format!("finish {choice} {}", text(reason)),
-        ChatEvent::ToolCall { choice, call } => tool_call(
-            choice,
-            call.index,
-            [call.id, call.kind, call.name, call.arguments],
-        ),
-        ChatEvent::Usage(usage) => usage_words(usage),
-        ChatEvent::Failed { status, error } => {
-            let message = error.and_then(|error| error.message()).map(text);
-            format!("failed {status} {message:?}")
+        ChatEvent::Text { choice, text } => format!("text {choice} {}", own(text)),
+        ChatEvent::Refusal { choice, text } => format!("refusal {choice} {}", own(text)),
+        ChatEvent::Reasoning { choice, text } => format!("reasoning {choice} {}", own(text)),
+        ChatEvent::Finish { choice, reason } => format!("finish {choice} {}", own(reason)),
+        ChatEvent::ToolCall { choice, call } => {
+            let parts = [call.id, call.kind, call.name, call.arguments];
+            call_words(choice, &(call.index, parts.map(|part| part.map(own))))
         }
+        ChatEvent::Usage(usage) => usage_words(usage),
+        ChatEvent::Failed { status, error } => failed(world, status, error),
         ChatEvent::Done => "done".into(),
         other => panic!("{other:?}"),
     }
 }
 
-fn tool_call(choice: u64, index: Option<u64>, parts: [Option<JsonStr<'_>>; 4]) -> String {
-    format!(
-        "call {choice} {index:?} {:?}",
-        parts.map(|part| part.map(|part| part.raw().to_owned()))
-    )
+fn call_words(choice: u64, (index, parts): &Call) -> String {
+    format!("call {choice} {index:?} {parts:?}")
 }
 
 fn usage_words(usage: Usage) -> String {
     format!("usage {usage:?}")
 }
 
-/// The words of some texts, those that say nothing left out.
-fn texts(choice: u64, texts: [(&str, Option<JsonStr<'_>>); 3], out: &mut Vec<String>) {
-    for (name, text) in texts {
-        if let Some(text) = text.filter(|text| !text.is_empty()) {
-            out.push(format!("{name} {choice} {}", text.raw()));
+fn failed(world: &World, status: u16, error: Option<ApiError<'_>>) -> String {
+    let message = error.and_then(|error| error.message());
+    let message = message.map(|message| own(world, message));
+    format!("failed {status} {message:?}")
+}
+
+/// The words of a choice: what `message` says, the calls numbered if it is whole, and why it ends.
+fn choice_words(choice: u64, message: &Value, ends: &Value, whole: bool, out: &mut Vec<String>) {
+    let mut text = |kind: &str, text: &str| {
+        if !text.is_empty() {
+            out.push(format!("{kind} {choice} {text}"));
         }
+    };
+    for said in said(message) {
+        text(said.kind, &said.text);
+    }
+    text("refusal", message["refusal"].as_str().unwrap_or(""));
+    for (at, (index, parts)) in (0..).zip(calls(message)) {
+        let index = if whole { Some(at) } else { index };
+        out.push(call_words(choice, &(index, parts)));
+    }
+    let reason = ends["finish_reason"].as_str().unwrap_or("");
+    if !reason.is_empty() {
+        out.push(format!("finish {choice} {reason}"));
     }
 }
 
-/// `false` for a chunk that tells of an error.
-fn expect_chunk(status: u16, chunk: &ChatChunk<'_>, out: &mut Vec<String>) -> bool {
-    if let Some(error) = chunk.error() {
-        let message = error.message().map(|message| message.raw().to_owned());
-        out.push(format!("failed {status} {message:?}"));
-        return false;
-    }
-    for part in chunk.choices() {
-        if let Some(delta) = part.delta() {
-            let all = [
-                ("reasoning", delta.reasoning_content()),
-                ("text", delta.content()),
-                ("refusal", delta.refusal()),
-            ];
-            texts(part.index(), all, out);
-            for call in delta.tool_calls() {
-                let parts = [call.id(), call.kind(), call.name(), call.arguments()];
-                out.push(tool_call(part.index(), call.index(), parts));
-            }
-        }
-        if let Some(reason) = part.finish_reason().filter(|reason| !reason.is_empty()) {
-            out.push(format!("finish {} {}", part.index(), reason.raw()));
-        }
-    }
-    out.extend(chunk.usage().map(usage_words));
-    true
+/// What serde_json reads. It has no numbers beyond a double: an answer with such a number cannot be compared.
+fn theirs(text: &[u8]) -> Result<Value, Beyond> {
+    serde_json::from_slice(text).map_err(|_| Beyond)
 }
+
+/// Serde_json refused what was accepted.
+struct Beyond;
 
 /// What a streamed answer brings, and whether it is one.
-fn expect_stream(status: u16, body: &[u8]) -> (Vec<String>, bool) {
+fn expect_stream(world: &World, status: u16, body: &[u8]) -> Result<(Vec<String>, bool), Beyond> {
     let mut out = Vec::new();
-    let (events, end, _) = read_whole_stream(body);
-    for event in &events {
-        if event.data == "[DONE]" {
-            return (out, true);
+    let stream = read_whole_stream(body);
+    for event in &stream.events {
+        if event.data.trim_matches([' ', '\t', '\n', '\x0c', '\r']) == "[DONE]" {
+            return Ok((out, true));
         }
-        match ChatChunk::parse(&event.data) {
-            Ok(chunk) if expect_chunk(status, &chunk, &mut out) => {}
-            Ok(_) => return (out, true),
-            Err(_) => return (out, false),
+        let Ok(chunk) = ChatChunk::parse(&event.data) else {
+            return Ok((out, false));
+        };
+        if let Some(error) = chunk.error() {
+            out.push(failed(world, status, Some(error)));
+            return Ok((out, true));
         }
+        let theirs = theirs(event.data.as_bytes())?;
+        for (at, choice) in chunk.choices().enumerate() {
+            let theirs = &theirs["choices"][at];
+            choice_words(choice.index(), &theirs["delta"], theirs, false, &mut out);
+        }
+        out.extend(chunk.usage().map(usage_words));
     }
-    (out, end == StreamEnd::Clean)
+    Ok((out, stream.end == StreamEnd::Clean))
 }
 
-fn expect_whole(world: &World, body: &[u8]) -> Option<Vec<String>> {
-    let body = world.memory.copy_from(body).expect("ordinary memory");
-    let completion = ChatCompletion::parse(body).ok()?;
+/// The same of a whole one.
+fn expect_whole(world: &World, status: u16, body: &[u8]) -> Result<(Vec<String>, bool), Beyond> {
+    let copy = world.memory.copy_from(body).expect("ordinary memory");
     let mut out = Vec::new();
-    for part in completion.choices() {
-        let message = part.message();
-        let all = [
-            ("reasoning", message.reasoning_content()),
-            ("text", message.content()),
-            ("refusal", message.refusal()),
-        ];
-        texts(part.index(), all, &mut out);
-        for (at, call) in (0..).zip(message.tool_calls()) {
-            let parts = [call.id(), call.kind(), call.name(), call.arguments()];
-            out.push(tool_call(part.index(), Some(at), parts));
+    match ChatCompletion::parse_or_error(copy) {
+        Ok(Ok(completion)) => {
+            let theirs = theirs(body)?;
+            for (at, choice) in completion.choices().enumerate() {
+                let theirs = &theirs["choices"][at];
+                choice_words(choice.index(), &theirs["message"], theirs, true, &mut out);
+            }
+            out.extend(completion.usage().map(usage_words));
         }
-        if let Some(reason) = part.finish_reason().filter(|reason| !reason.is_empty()) {
-            out.push(format!("finish {} {}", part.index(), reason.raw()));
-        }
+        Ok(Err(error)) => out.push(failed(world, status, error.error())),
+        Err(_) => return Ok((out, false)),
     }
-    out.extend(completion.usage().map(usage_words));
-    Some(out)
+    Ok((out, true))
 }
 
 /// Every event, up to the end or the first failure.
-fn read(reader: &mut ChatReader, body: &[u8], how: u8) -> (Vec<String>, Result<(), ChatError>) {
+fn read(
+    world: &World,
+    reader: &mut ChatReader,
+    body: &[u8],
+    how: u8,
+) -> (Vec<String>, Result<(), ChatError>) {
     let mut found = Vec::new();
+    let poll = |reader: &mut ChatReader| reader.poll_event().map(|event| words(world, event));
     for piece in pieces(body, how) {
         let mut rest = piece;
         while !rest.is_empty() {
@@ -132,13 +142,13 @@ fn read(reader: &mut ChatReader, body: &[u8], how: u8) -> (Vec<String>, Result<(
             };
             rest = &rest[taken..];
             let before = found.len();
-            found.extend(std::iter::from_fn(|| reader.poll_event().map(words)));
+            found.extend(std::iter::from_fn(|| poll(reader)));
             assert!(taken > 0 || found.len() > before, "no progress");
         }
     }
     assert!(!found.iter().any(|event| event == "done"), "done too early");
     let end = reader.handle_complete();
-    found.extend(std::iter::from_fn(|| reader.poll_event().map(words)));
+    found.extend(std::iter::from_fn(|| poll(reader)));
     (found, end)
 }
 
@@ -152,13 +162,11 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
             head.content_type = Some("Text/Event-Stream; charset=utf-8");
         }
         let mut reader = ChatReader::new(&world.memory, &head).expect("ordinary memory");
-        let (mut found, end) = read(&mut reader, body, how);
-        let (expected, is_answer) = if is_stream {
-            expect_stream(status, body)
+        let (mut found, end) = read(world, &mut reader, body, how);
+        let expected = if is_stream {
+            expect_stream(world, status, body)
         } else if status == 200 {
-            let expected = expect_whole(world, body);
-            let is_answer = expected.is_some();
-            (expected.unwrap_or_default(), is_answer)
+            expect_whole(world, status, body)
         } else {
             // Failed, with a reason or without.
             assert!(
@@ -166,7 +174,10 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
                     .first()
                     .is_some_and(|first| first.starts_with("failed 429 "))
             );
-            (vec![found[0].clone()], true)
+            Ok((vec![found[0].clone()], true))
+        };
+        let Ok((expected, is_answer)) = expected else {
+            return;
         };
         assert_eq!(end.is_ok(), is_answer, "{end:?}");
         if let Err(error) = &end {

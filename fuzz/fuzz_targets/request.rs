@@ -2,6 +2,8 @@
 //! twice; numbers that JSON cannot express are refused.
 #![no_main]
 
+use std::collections::BTreeSet;
+
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use sealwire_core::chat::json::Json;
@@ -184,6 +186,12 @@ fn check_message(said: &Said<'_>, read: &Value) {
     }
 }
 
+/// Whether a name is among these twice.
+fn twice<K: Ord + Copy, V>(pairs: &[(K, V)]) -> bool {
+    let names: BTreeSet<K> = pairs.iter().map(|(name, _)| *name).collect();
+    names.len() < pairs.len()
+}
+
 fuzz_target!(|plan: Plan<'_>| {
     World::with(|world| {
         let mut request = ChatRequest::new(plan.model)
@@ -221,6 +229,7 @@ fuzz_target!(|plan: Plan<'_>| {
                 extra.push((*name, json));
             }
         }
+        let is_twice = twice(&plan.bias) || twice(&plan.metadata);
         let body = match request.to_json(&world.memory) {
             Ok(body) => body,
             Err(ChatError::NotFinite) => {
@@ -231,11 +240,12 @@ fuzz_target!(|plan: Plan<'_>| {
                 return;
             }
             Err(ChatError::Duplicate { .. }) => {
-                assert!(!extra.is_empty());
+                assert!(is_twice || !extra.is_empty());
                 return;
             }
             Err(other) => panic!("{other:?}"),
         };
+        assert!(!is_twice, "a name twice within a member");
         let text = std::str::from_utf8(body.expose()).expect("JSON is text");
         let json = Json::parse(text).expect("what was written can be read");
         let names: Vec<String> = json.members().map(|(key, _)| key.raw().into()).collect();

@@ -1,10 +1,10 @@
 //! Server-sent events: the incremental parser, fed in pieces, against a plain reading of the whole stream. The same events, the same
-//! end, the same reconnection time; and with a small limit, never more than it allows.
+//! end, the same reconnection time and last id; and with a small limit, never more than it allows.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use sealwire_core::chat::{ChatError, SseParser};
-use sealwire_fuzz::{Event, StreamEnd, World, pieces, read_whole_stream};
+use sealwire_fuzz::{Event, StreamEnd, WholeStream, World, pieces, read_whole_stream};
 
 /// Events and the first error.
 fn read(
@@ -48,7 +48,13 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
             Err(ChatError::InvalidUtf8 { .. }) => StreamEnd::NotUtf8,
             Err(other) => panic!("{other:?}"),
         };
-        assert_eq!((events, end, parser.retry()), read_whole_stream(stream));
+        let found = WholeStream {
+            events,
+            end,
+            retry: parser.retry(),
+            last_event_id: parser.last_event_id().into(),
+        };
+        assert_eq!(found, read_whole_stream(stream));
 
         let limit = usize::from(limit);
         let small = SseParser::with_limit(&world.memory, limit);

@@ -9,6 +9,7 @@ mod frames;
 mod null;
 mod pieces;
 mod random;
+mod said;
 mod sse;
 mod world;
 
@@ -17,5 +18,6 @@ pub use frames::{Wire, null_frame, sizes};
 pub use null::{AnyKey, NullAead, NullAgreement};
 pub use pieces::pieces;
 pub use random::CountingRng;
-pub use sse::{Event, StreamEnd, read_whole_stream};
+pub use said::{Call, Said, calls, said};
+pub use sse::{Event, StreamEnd, WholeStream, read_whole_stream};
 pub use world::{NOW, World};

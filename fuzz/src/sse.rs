@@ -23,16 +23,30 @@ pub enum StreamEnd {
     NotUtf8,
 }
 
-/// The events of a stream, how it ended, and the reconnection time.
-pub fn read_whole_stream(stream: &[u8]) -> (Vec<Event>, StreamEnd, Option<u64>) {
+/// What a stream tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WholeStream {
+    /// Its events.
+    pub events: Vec<Event>,
+    /// How it ended.
+    pub end: StreamEnd,
+    /// The reconnection time.
+    pub retry: Option<u64>,
+    /// The id of the last event that ended and had one.
+    pub last_event_id: String,
+}
+
+/// Reads a whole stream.
+pub fn read_whole_stream(stream: &[u8]) -> WholeStream {
     let stream = stream.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(stream);
-    let (mut events, mut retry) = (Vec::new(), None);
+    let (mut events, mut retry, mut last_event_id) = (Vec::new(), None, String::new());
     let (mut event, mut data, mut id) = (String::new(), String::new(), String::new());
     let mut lines = lines(stream);
     // What no line end follows is not a line; it is discarded.
     let rest = lines.pop().unwrap_or_default();
     for line in lines {
         if line.is_empty() {
+            last_event_id.clone_from(&id);
             if !data.is_empty() {
                 data.pop();
                 let event = match event.is_empty() {
@@ -56,7 +70,14 @@ pub fn read_whole_stream(stream: &[u8]) -> (Vec<Event>, StreamEnd, Option<u64>) 
         let text = std::str::from_utf8(value).map(str::to_owned);
         match (field, text) {
             (b"id", _) if value.contains(&0) => {}
-            (b"data" | b"event" | b"id", Err(_)) => return (events, StreamEnd::NotUtf8, retry),
+            (b"data" | b"event" | b"id", Err(_)) => {
+                return WholeStream {
+                    events,
+                    end: StreamEnd::NotUtf8,
+                    retry,
+                    last_event_id,
+                };
+            }
             (b"data", Ok(text)) => data = data + &text + "\n",
             (b"event", Ok(text)) => event = text,
             (b"id", Ok(text)) => id = text,
@@ -72,7 +93,12 @@ pub fn read_whole_stream(stream: &[u8]) -> (Vec<Event>, StreamEnd, Option<u64>) 
         true => StreamEnd::Clean,
         false => StreamEnd::Within,
     };
-    (events, end, retry)
+    WholeStream {
+        events,
+        end,
+        retry,
+        last_event_id,
+    }
 }
 
 /// Splits at CRLF, LF and CR; the last item has no line end behind it.

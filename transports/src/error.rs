@@ -64,7 +64,7 @@ enum What {
     Said(&'static str),
     Chat(ChatError),
     NotStreamed,
-    StreamFailed,
+    Failed,
 }
 
 impl Error {
@@ -105,9 +105,9 @@ impl Error {
         Self::new(kind, What::Status).told_by(metadata, body)
     }
 
-    /// The server ended its stream with an error.
-    pub(crate) fn stream_failed(metadata: &Metadata, body: SecureBytes) -> Self {
-        Self::new(ErrorKind::Server, What::StreamFailed).told_by(metadata, body)
+    /// The server told of an error in place of an answer, or in the middle of a stream.
+    pub(crate) fn failed(metadata: &Metadata, body: SecureBytes) -> Self {
+        Self::new(ErrorKind::Server, What::Failed).told_by(metadata, body)
     }
 
     /// The answer should have been server-sent events.
@@ -212,7 +212,7 @@ impl Error {
                 "change the request; the server's own words are in `Error::body`"
             }
             (ErrorKind::Server, What::Status) => "try again, or tell whoever runs the server",
-            (ErrorKind::Server, What::StreamFailed) => {
+            (ErrorKind::Server, What::Failed) => {
                 "what came is no whole answer; the server's own words are in `Error::body`"
             }
             (ErrorKind::Server, What::NotStreamed) => "ask for a whole answer instead",
@@ -317,7 +317,7 @@ impl fmt::Display for Error {
             }
             What::Chat(error) => write!(f, "the request cannot be written: {error}")?,
             What::NotStreamed => f.write_str("the server did not stream its answer")?,
-            What::StreamFailed => f.write_str("the server ended its stream with an error")?,
+            What::Failed => f.write_str("the server ended its answer with an error")?,
         }
         if let Some(seconds) = self.0.retry_after {
             write!(f, "; it asked to wait {seconds} s")?;

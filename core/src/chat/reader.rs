@@ -53,7 +53,7 @@ pub enum ChatEvent<'a> {
     Usage(Usage),
     /// The server says that it failed, in place of an answer or in the middle of one.
     Failed {
-        /// The HTTP status; that of a success when a stream fails after it has begun.
+        /// The HTTP status; that of a success when a stream fails after it has begun, and with servers that have no other.
         status: u16,
         /// The reason, if it gives one in a known form. Error messages quote prompts.
         error: Option<ApiError<'a>>,
@@ -66,11 +66,12 @@ pub enum ChatEvent<'a> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ToolCallDelta<'a> {
-    /// Which of the calls; some servers send each call whole and leave it out.
+    /// Which of the calls; some servers send each call whole and leave it out, and a streamed `function_call` has none.
     pub index: Option<u64>,
-    /// What the result has to refer to.
+    /// What the result has to refer to. A `function_call` has none.
     pub id: Option<JsonStr<'a>>,
-    /// `function` or `custom`.
+    /// `function` or `custom`; `function_call`, in each piece, for the call of a request's older
+    /// [`functions`](super::ChatRequest::function), whose result refers to its name. There is one of these at most.
     pub kind: Option<JsonStr<'a>>,
     /// The name of the function or custom tool.
     pub name: Option<JsonStr<'a>>,
@@ -285,9 +286,16 @@ impl ChatReader {
                 self.body = Body::Stream(parser);
             }
             Body::Coming(body) if self.status < 300 => {
-                let completion = ChatCompletion::parse(body)?;
-                self.parts = Parts::of_completion(&completion);
-                self.body = Body::Whole(completion);
+                match ChatCompletion::parse_or_error(body)? {
+                    Ok(completion) => {
+                        self.parts = Parts::of_completion(&completion);
+                        self.body = Body::Whole(completion);
+                    }
+                    Err(error) => {
+                        self.parts = Parts::FAILED;
+                        self.body = Body::Error(Some(error));
+                    }
+                }
             }
             Body::Coming(body) => {
                 self.parts = Parts::FAILED;
@@ -350,9 +358,10 @@ impl ChatReader {
             Part::ToolCall {
                 choice,
                 counted,
+                form,
                 at,
             } => {
-                let mut call = ToolCallDelta::from(DeltaToolCall::new(Json::at(body, at)));
+                let mut call = ToolCallDelta::from(DeltaToolCall::new(Json::at(body, at), form));
                 call.index = counted.or(call.index);
                 ChatEvent::ToolCall { choice, call }
             }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use sealwire_memlock::{SecureBytes, SecureMemory};
+use sealwire_memlock::{SecureBytes, SecureMemory, SecureString};
 
 use super::{ChatChunk, ChatError};
 
@@ -37,8 +37,12 @@ pub struct SseParser {
     /// The data of the event, a line feed after each line; from `data_len` on, the line that is still coming.
     buffer: SecureBytes,
     data_len: usize,
-    event: SecureBytes,
-    last_event_id: SecureBytes,
+    event: SecureString,
+    /// Checked when it comes in and never again: it may be as long as the limit allows, and the events after it short.
+    last_event_id: SecureString,
+    /// The id of the event that is coming in, which is no last id before the event has ended.
+    next_id: SecureString,
+    has_next_id: bool,
     retry: Option<u64>,
     limit: usize,
     /// How much of a byte order mark the stream has begun with; `None` once that is decided.
@@ -72,7 +76,7 @@ impl SseParser {
         Self::with_limit(memory, Self::DEFAULT_LIMIT)
     }
 
-    /// A parser that holds at most `limit` bytes, of an event and the last event id together.
+    /// A parser that holds at most `limit` bytes, of an event, its id and the last event id together.
     ///
     /// # Errors
     /// [`ChatError::Memory`] when there is none.
@@ -80,8 +84,10 @@ impl SseParser {
         Ok(Self {
             buffer: memory.with_capacity(0)?,
             data_len: 0,
-            event: memory.with_capacity(0)?,
-            last_event_id: memory.with_capacity(0)?,
+            event: memory.string(),
+            last_event_id: memory.string(),
+            next_id: memory.string(),
+            has_next_id: false,
             retry: None,
             limit,
             mark: Some(0),
@@ -128,16 +134,14 @@ impl SseParser {
 
     /// The event that is complete, or was lent last, left where it is.
     pub(super) fn event(&self) -> Option<SseEvent<'_>> {
-        let data = self.event_data()?;
-        #[cfg(test)]
-        super::json::work::count(data.len());
         Some(SseEvent {
             event: match self.event.is_empty() {
                 true => "message",
-                false => checked_text(&self.event),
+                false => self.event.expose(),
             },
-            data: core::str::from_utf8(data).unwrap_or(""),
-            id: checked_text(&self.last_event_id),
+            // Each line was checked as it came in.
+            data: check_text(self.event_data()?).unwrap_or(""),
+            id: self.last_event_id.expose(),
         })
     }
 
@@ -176,9 +180,9 @@ impl SseParser {
         }
     }
 
-    /// The id of the last event that had one: what a client sends as `Last-Event-ID` when it reconnects.
+    /// The id of the last event that ended and had one: what a client sends as `Last-Event-ID` when it reconnects.
     pub fn last_event_id(&self) -> &str {
-        checked_text(&self.last_event_id)
+        self.last_event_id.expose()
     }
 
     /// How long the server wants a client to wait before it reconnects, in milliseconds.
@@ -220,7 +224,8 @@ impl SseParser {
 
     /// Adds to the line, if the limit allows.
     fn keep(&mut self, bytes: &[u8]) -> Result<(), ChatError> {
-        let held = self.buffer.len() + self.event.len() + self.last_event_id.len();
+        let ids = self.last_event_id.len() + self.next_id.len();
+        let held = self.buffer.len() + self.event.len() + ids;
         if bytes.len() > self.limit.saturating_sub(held) {
             return Err(ChatError::TooLarge { limit: self.limit });
         }
@@ -231,6 +236,11 @@ impl SseParser {
     fn end_line(&mut self) -> Result<(), ChatError> {
         let line = &self.buffer.expose()[self.data_len..];
         if line.is_empty() {
+            // "Set the last event ID string of the event source to the value of the last event ID buffer.", also without data.
+            if core::mem::take(&mut self.has_next_id) {
+                core::mem::swap(&mut self.last_event_id, &mut self.next_id);
+                self.next_id.clear();
+            }
             // "If the data buffer is an empty string, set the data buffer and the event type buffer to the empty
             // string and return."
             match self.data_len {
@@ -248,7 +258,10 @@ impl SseParser {
             b"event" => replace(&mut self.event, value)?,
             // "If the field value does not contain U+0000 NULL, then set the last event ID buffer to the field value.
             // Otherwise, ignore the field."
-            b"id" if !value.contains(&0) => replace(&mut self.last_event_id, value)?,
+            b"id" if !value.contains(&0) => {
+                replace(&mut self.next_id, value)?;
+                self.has_next_id = true;
+            }
             b"retry" if value.iter().all(u8::is_ascii_digit) => {
                 let digits = core::str::from_utf8(value).ok();
                 self.retry = digits.and_then(|digits| digits.parse().ok()).or(self.retry);
@@ -291,6 +304,8 @@ impl SseParser {
         self.buffer.clear();
         self.data_len = 0;
         self.event.clear();
+        self.next_id.clear();
+        self.has_next_id = false;
     }
 }
 
@@ -312,20 +327,17 @@ fn split_field(line: &[u8]) -> (&[u8], &[u8]) {
 }
 
 fn check_text(value: &[u8]) -> Result<&str, ChatError> {
+    #[cfg(test)]
+    super::json::work::count(value.len());
     core::str::from_utf8(value).map_err(|error| ChatError::InvalidUtf8 {
         offset: error.valid_up_to(),
     })
 }
 
-fn replace(target: &mut SecureBytes, value: &[u8]) -> Result<(), ChatError> {
+fn replace(target: &mut SecureString, value: &[u8]) -> Result<(), ChatError> {
     let text = check_text(value)?;
     target.clear();
-    Ok(target.try_extend_from_slice(text.as_bytes())?)
-}
-
-/// What went through [`check_text`].
-fn checked_text(bytes: &SecureBytes) -> &str {
-    core::str::from_utf8(bytes.expose()).unwrap_or("")
+    Ok(target.try_push_str(text)?)
 }
 
 /// One event, lent by [`SseParser::poll_event`].
@@ -352,9 +364,9 @@ impl<'a> SseEvent<'a> {
         self.id
     }
 
-    /// Whether it is the `[DONE]` after the last chunk of an answer.
+    /// Whether it is the `[DONE]` after the last chunk of an answer; blanks around it mean nothing.
     pub fn is_done(&self) -> bool {
-        self.data == "[DONE]"
+        self.data.trim_ascii() == "[DONE]"
     }
 
     /// Its data as a chunk of an answer.

@@ -198,7 +198,7 @@ impl Chat {
         let message = choice.message();
         let mut shown = Shown::default();
         let mut kept = self.memory.string();
-        for text in [message.content(), message.refusal()].into_iter().flatten() {
+        for text in message.texts().chain(message.refusal()) {
             let text = text.to_text(&self.memory).map_err(|error| {
                 Failure::new(Exit::Refused, format!("the answer cannot be read: {error}"))
             })?;

@@ -4,8 +4,8 @@ use sealwire_memlock::{MemoryError, SecureBytes, SecureMemory};
 
 /// An event longer than this goes on in parts, so that no upstream fills the memory with one.
 const LONGEST_PIECE: usize = 64 * 1024;
-/// What an OpenAI-compatible server sends last.
-const DONE: &[u8] = b"data: [DONE]";
+/// What an OpenAI-compatible server sends last, as data.
+const DONE: &[u8] = b"[DONE]";
 
 /// Cuts a stream of bytes where its events end, in secure memory.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl EventSplitter {
         let rest = self.buffer.expose().trim_ascii();
         match rest {
             b"" => Ok(None),
-            DONE => {
+            rest if is_done(rest) => {
                 let end = self.buffer.len();
                 let mut piece = self.take(end).map_err(|_| CutOff)?;
                 piece.try_extend_from_slice(b"\n\n").map_err(|_| CutOff)?;
@@ -63,10 +63,16 @@ impl EventSplitter {
 
     fn take(&mut self, end: usize) -> Result<SecureBytes, MemoryError> {
         let piece = self.memory.copy_from(&self.buffer.expose()[..end])?;
-        self.done = piece.expose().trim_ascii() == DONE;
+        self.done = is_done(piece.expose());
         self.buffer.drain_front(end);
         Ok(piece)
     }
+}
+
+/// Whether a piece says that it is the last; the blank behind the colon may be missing, and others may be there.
+fn is_done(piece: &[u8]) -> bool {
+    let data = piece.trim_ascii().strip_prefix(b"data:");
+    data.is_some_and(|data| data.trim_ascii() == DONE)
 }
 
 /// The stream ended in the middle of an event.
@@ -143,6 +149,22 @@ mod tests {
             pieces(b"data: [DONE]\n", 5).1,
             Ok(Some(b"data: [DONE]\n\n\n".to_vec()))
         );
+    }
+
+    #[test]
+    fn what_is_last_is_known_with_any_blanks() {
+        for (piece, done) in [
+            ("data: [DONE]\n\n", true),
+            ("data: [DONE] \r\n\r\n", true),
+            ("data:[DONE]\n\n", true),
+            ("data: [DONE]!\n\n", false),
+            ("[DONE]\n\n", false),
+        ] {
+            let mut splitter = EventSplitter::new(&SecureMemory::default()).expect("memory");
+            splitter.push(piece.as_bytes()).expect("memory");
+            assert!(splitter.piece().expect("memory").is_some());
+            assert_eq!(splitter.is_done(), done, "{piece:?}");
+        }
     }
 
     #[test]

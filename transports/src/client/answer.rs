@@ -127,13 +127,14 @@ impl Answer {
     /// The body as the answer to a chat.
     ///
     /// # Errors
-    /// [`ErrorKind::Server`](crate::ErrorKind::Server) if it is none.
+    /// [`ErrorKind::Server`](crate::ErrorKind::Server) if it is none; with [`Error::body`] if the server tells of an error in its place.
     pub fn into_completion(self) -> Result<Completion, Error> {
-        match ChatCompletion::parse(self.body) {
-            Ok(chat) => Ok(Completion {
+        match ChatCompletion::parse_or_error(self.body) {
+            Ok(Ok(chat)) => Ok(Completion {
                 metadata: self.metadata,
                 chat,
             }),
+            Ok(Err(error)) => Err(Error::failed(&self.metadata, error.into_body())),
             Err(error) => Err(Error::unreadable(&self.metadata, error)),
         }
     }
@@ -196,16 +197,17 @@ impl Chunk {
         self.data.expose()
     }
 
-    /// The text it adds to the first choice, unescaped; empty if it adds none.
+    /// The text it adds to the first choice, unescaped; empty if it adds none, as where it only tells what the model thinks.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if secure memory cannot be had.
     pub fn text(&self, memory: &SecureMemory) -> Result<SecureString, Error> {
         let mut text = memory.string();
         let chunk = self.get();
-        let first = chunk.choices().next();
-        if let Some(content) = first.and_then(|choice| choice.delta()?.content()) {
-            content.append_to(&mut text)?;
+        if let Some(delta) = chunk.choices().next().and_then(|first| first.delta()) {
+            for said in delta.texts() {
+                said.append_to(&mut text)?;
+            }
         }
         Ok(text)
     }

@@ -24,7 +24,9 @@ impl Chunks {
         Ok(Self {
             metadata,
             memory: memory.clone(),
-            parser: SseParser::new(memory)?,
+            // One event may be as long as the whole answer, which the exchange has bounded before any of it is here: a server may put all
+            // of it, a picture or the arguments of a tool, into one.
+            parser: SseParser::with_limit(memory, usize::MAX)?,
             piece: memory.with_capacity(0)?,
             taken: 0,
         })
@@ -39,7 +41,7 @@ impl Chunks {
             if let Some(event) = self.parser.poll_event().filter(|event| !event.is_done()) {
                 let chunk = Chunk::copy_from(event.data(), &self.memory).map_err(unreadable)?;
                 return match chunk.get().error() {
-                    Some(_) => Err(Error::stream_failed(&self.metadata, chunk.into_bytes())),
+                    Some(_) => Err(Error::failed(&self.metadata, chunk.into_bytes())),
                     None => Ok(Some(chunk)),
                 };
             }

@@ -5,7 +5,7 @@ use core::fmt;
 
 use sealwire_memlock::{SecureMemory, SecureString};
 
-use super::{ChatChunk, ChunkChoice, DeltaToolCall, Usage};
+use super::{CallForm, ChatChunk, ChunkChoice, DeltaToolCall, Usage};
 use crate::chat::json::JsonStr;
 use crate::chat::{ChatError, Message, Role, ToolCall};
 
@@ -74,6 +74,9 @@ impl ChatAccumulator {
     pub fn push(&mut self, chunk: &ChatChunk<'_>) -> Result<(), ChatError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
+        }
+        if chunk.error().is_some() {
+            return Ok(());
         }
         self.fold(chunk)
             .inspect_err(|error| self.failure = Some(error.clone()))
@@ -153,9 +156,9 @@ impl AccumulatedChoice {
             return Ok(());
         };
         texts.set(&mut self.role, delta.role())?;
-        texts.append(&mut self.content, delta.content())?;
+        texts.append(&mut self.content, delta.texts())?;
         texts.append(&mut self.refusal, delta.refusal())?;
-        texts.append(&mut self.reasoning_content, delta.reasoning_content())?;
+        texts.append(&mut self.reasoning_content, delta.thoughts())?;
         for call in delta.tool_calls() {
             let at = self.tool_call(&call)?;
             let known = &mut self.tool_calls[at];
@@ -168,17 +171,17 @@ impl AccumulatedChoice {
     }
 
     /// Which tool call this piece belongs to. Without an index, a piece with an id begins a call of its own, and any
-    /// other goes on with the last one.
+    /// other goes on with the last one of its form.
     fn tool_call(&mut self, call: &DeltaToolCall<'_>) -> Result<usize, ChatError> {
-        let index = call.index();
-        let last = self.tool_calls.len().checked_sub(1);
+        let (form, index) = (call.form(), call.index());
+        let last = self.tool_calls.iter().rposition(|call| call.form == form);
         if let (None, None, Some(last)) = (index, call.id(), last) {
             return Ok(last);
         }
         find_or_push(
             &mut self.tool_calls,
             |known| index.is_some() && known.index == index,
-            || AccumulatedToolCall::new(index),
+            || AccumulatedToolCall::new(form, index),
         )
     }
 
@@ -207,7 +210,7 @@ impl AccumulatedChoice {
         self.reasoning_content.as_ref().map(SecureString::expose)
     }
 
-    /// The tools it calls.
+    /// The tools it calls; the older `function_call` is one of them.
     pub fn tool_calls(&self) -> &[AccumulatedToolCall] {
         &self.tool_calls
     }
@@ -229,6 +232,9 @@ impl AccumulatedChoice {
         }
         self.tool_calls.iter().fold(message, |message, call| {
             let (id, name) = (call.id().unwrap_or(""), call.name().unwrap_or(""));
+            if call.form == CallForm::Function {
+                return message.function_call(name, call.arguments());
+            }
             message.tool_call(match call.kind() {
                 Some("custom") => ToolCall::custom(id, name, call.arguments()),
                 _ => ToolCall::function(id, name, call.arguments()),
@@ -239,6 +245,7 @@ impl AccumulatedChoice {
 
 /// A call of a tool.
 pub struct AccumulatedToolCall {
+    form: CallForm,
     index: Option<u64>,
     id: Option<SecureString>,
     kind: Option<SecureString>,
@@ -247,8 +254,9 @@ pub struct AccumulatedToolCall {
 }
 
 impl AccumulatedToolCall {
-    const fn new(index: Option<u64>) -> Self {
+    const fn new(form: CallForm, index: Option<u64>) -> Self {
         Self {
+            form,
             index,
             id: None,
             kind: None,
@@ -257,12 +265,12 @@ impl AccumulatedToolCall {
         }
     }
 
-    /// What the result has to refer to.
+    /// What the result has to refer to. A `function_call` has none.
     pub fn id(&self) -> Option<&str> {
         self.id.as_ref().map(SecureString::expose)
     }
 
-    /// `function` or `custom`.
+    /// `function` or `custom`; `function_call` for the older one, whose result refers to its name.
     pub fn kind(&self) -> Option<&str> {
         self.kind.as_ref().map(SecureString::expose)
     }
@@ -293,25 +301,25 @@ impl Texts {
         text: Option<JsonStr<'_>>,
     ) -> Result<(), ChatError> {
         match text {
-            Some(text) if target.is_none() && !text.is_empty() => self.append(target, Some(text)),
+            Some(text) if target.is_none() && !text.is_empty() => self.append(target, [text]),
             _ => Ok(()),
         }
     }
 
-    fn append(
+    fn append<'a>(
         &mut self,
         target: &mut Option<SecureString>,
-        text: Option<JsonStr<'_>>,
+        texts: impl IntoIterator<Item = JsonStr<'a>>,
     ) -> Result<(), ChatError> {
-        let Some(text) = text else {
-            return Ok(());
-        };
-        let held = self.held.saturating_add(text.len());
-        if held > self.limit {
-            return Err(ChatError::TooLarge { limit: self.limit });
+        for text in texts {
+            let held = self.held.saturating_add(text.len());
+            if held > self.limit {
+                return Err(ChatError::TooLarge { limit: self.limit });
+            }
+            self.held = held;
+            text.append_to(target.get_or_insert_with(|| self.memory.string()))?;
         }
-        self.held = held;
-        text.append_to(target.get_or_insert_with(|| self.memory.string()))
+        Ok(())
     }
 }
 

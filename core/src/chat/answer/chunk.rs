@@ -1,6 +1,7 @@
 //! A piece of a streamed answer.
 
-use super::completion::{FUNCTION, TOOL_CALL, arguments, called};
+use super::call::{self, CallForm, FUNCTION, TOOL_CALL};
+use super::content::{self, CONTENT};
 use super::shape::{self, Members, Shape, member};
 use super::usage::USAGE;
 use super::{ApiError, Usage, view};
@@ -25,11 +26,11 @@ pub struct ChatChunk<'a> {
 
 const CHUNK: Members = &[
     ("id", Shape::String),
-    ("object", Shape::String),
-    ("created", Shape::Unsigned),
+    ("object", Shape::Any),
+    ("created", Shape::Any),
     ("model", Shape::String),
-    ("system_fingerprint", Shape::String),
-    ("service_tier", Shape::String),
+    ("system_fingerprint", Shape::Any),
+    ("service_tier", Shape::Any),
     ("choices", Shape::ArrayOf(CHOICE)),
     ("usage", Shape::Object(USAGE)),
 ];
@@ -42,9 +43,10 @@ const CHOICE: Members = &[
 
 const DELTA: Members = &[
     ("role", Shape::String),
-    ("content", Shape::StringOrArray),
+    ("content", CONTENT),
     ("refusal", Shape::String),
     ("reasoning_content", Shape::String),
+    ("reasoning", Shape::Any),
     ("tool_calls", Shape::ArrayOf(TOOL_CALL)),
     ("function_call", Shape::Object(FUNCTION)),
 ];
@@ -77,7 +79,7 @@ impl<'a> ChatChunk<'a> {
         self.string("model")
     }
 
-    /// When the answer began, in seconds since 1970.
+    /// When the answer began, in seconds since 1970, if the server sends a whole number.
     pub fn created(&self) -> Option<u64> {
         self.raw("created")?.as_u64()
     }
@@ -144,9 +146,14 @@ impl<'a> Delta<'a> {
         self.string("role")
     }
 
-    /// More of the answer.
+    /// More of the answer, where it is a string. It may be an array of parts: [`texts`](Self::texts) reads both.
     pub fn content(&self) -> Option<JsonStr<'a>> {
         self.string("content")
+    }
+
+    /// More of the answer, in as many pieces as the server sends it: one where it is a string.
+    pub fn texts(&self) -> impl Iterator<Item = JsonStr<'a>> + use<'a> {
+        content::texts(self.json)
     }
 
     /// More of what the model says instead of an answer.
@@ -154,15 +161,20 @@ impl<'a> Delta<'a> {
         self.string("refusal")
     }
 
-    /// More of what the model thinks, where the server tells (DeepSeek, vLLM and others; not OpenAI).
+    /// More of what the model thinks, where the server tells in a member: `reasoning_content` (DeepSeek, SGLang and others), or else
+    /// `reasoning` (vLLM, Ollama and others). OpenAI does not tell, and Mistral in the content: [`thoughts`](Self::thoughts) reads all.
     pub fn reasoning_content(&self) -> Option<JsonStr<'a>> {
-        self.string("reasoning_content")
+        content::reasoning(self.json)
     }
 
-    /// More of the tool calls.
+    /// More of what the model thinks, in as many pieces as the server sends it.
+    pub fn thoughts(&self) -> impl Iterator<Item = JsonStr<'a>> + use<'a> {
+        content::thoughts(self.json)
+    }
+
+    /// More of the tool calls; the older `function_call` is one of them, the last.
     pub fn tool_calls(&self) -> impl Iterator<Item = DeltaToolCall<'a>> + use<'a> {
-        let calls = self.raw("tool_calls").into_iter().flat_map(Json::items);
-        calls.map(DeltaToolCall::new)
+        call::calls(self.json).map(|(json, form)| DeltaToolCall::new(json, form))
     }
 }
 
@@ -170,37 +182,42 @@ impl<'a> Delta<'a> {
 #[derive(Clone, Copy)]
 pub struct DeltaToolCall<'a> {
     json: Json<'a>,
+    form: CallForm,
 }
 
 impl<'a> DeltaToolCall<'a> {
-    /// `json` must have been checked as a tool call, of a chunk or a whole answer.
-    pub(in crate::chat) const fn new(json: Json<'a>) -> Self {
-        Self { json }
+    /// `json` must have been checked as a call of this form, of a chunk or a whole answer.
+    pub(in crate::chat) const fn new(json: Json<'a>, form: CallForm) -> Self {
+        Self { json, form }
     }
 
-    /// Which of the calls; some servers send each call whole and leave it out.
+    pub(super) const fn form(&self) -> CallForm {
+        self.form
+    }
+
+    /// Which of the calls; some servers send each call whole and leave it out, and a `function_call` has none.
     pub fn index(&self) -> Option<u64> {
-        self.raw("index")?.as_u64()
+        self.form.index(self.json)
     }
 
-    /// What the result has to refer to; in the first piece.
+    /// What the result has to refer to; in the first piece. A `function_call` has none.
     pub fn id(&self) -> Option<JsonStr<'a>> {
-        self.string("id")
+        self.form.id(self.json)
     }
 
-    /// `function` or `custom`; in the first piece.
+    /// `function` or `custom`; in the first piece. `function_call` in each piece of the older one, whose result refers to its name.
     pub fn kind(&self) -> Option<JsonStr<'a>> {
-        self.string("type")
+        self.form.kind(self.json)
     }
 
     /// The name of the function or custom tool; in the first piece.
     pub fn name(&self) -> Option<JsonStr<'a>> {
-        member(called(self.json)?, "name")?.as_str()
+        self.form.name(self.json)
     }
 
     /// More of the arguments of a function, or of the input of a custom tool.
     pub fn arguments(&self) -> Option<JsonStr<'a>> {
-        arguments(self.json)
+        self.form.arguments(self.json)
     }
 }
 

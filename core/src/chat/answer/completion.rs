@@ -4,9 +4,11 @@ use core::fmt;
 
 use sealwire_memlock::{SecureBytes, SecureString};
 
+use super::call::{self, CallForm, FUNCTION, TOOL_CALL};
+use super::content::{self, CONTENT};
 use super::shape::{self, Members, Shape, member};
 use super::usage::USAGE;
-use super::{Usage, view};
+use super::{ApiError, ErrorBody, Usage, view};
 use crate::chat::ChatError;
 use crate::chat::json::{Json, JsonStr};
 
@@ -34,11 +36,11 @@ pub struct ChatCompletion {
 
 const COMPLETION: Members = &[
     ("id", Shape::String),
-    ("object", Shape::String),
-    ("created", Shape::Unsigned),
+    ("object", Shape::Any),
+    ("created", Shape::Any),
     ("model", Shape::String),
-    ("system_fingerprint", Shape::String),
-    ("service_tier", Shape::String),
+    ("system_fingerprint", Shape::Any),
+    ("service_tier", Shape::Any),
     ("choices", Shape::ArrayOf(CHOICE)),
     ("usage", Shape::Object(USAGE)),
 ];
@@ -51,26 +53,14 @@ const CHOICE: Members = &[
 
 const MESSAGE: Members = &[
     ("role", Shape::String),
-    ("content", Shape::StringOrArray),
+    ("content", CONTENT),
     ("refusal", Shape::String),
     ("reasoning_content", Shape::String),
+    ("reasoning", Shape::Any),
     ("tool_calls", Shape::ArrayOf(TOOL_CALL)),
     ("function_call", Shape::Object(FUNCTION)),
-    ("annotations", Shape::Array),
+    ("annotations", Shape::Any),
 ];
-
-/// Of a whole answer and of a streamed one: `index` is in the latter alone.
-pub(super) const TOOL_CALL: Members = &[
-    ("index", Shape::Unsigned),
-    ("id", Shape::String),
-    ("type", Shape::String),
-    ("function", Shape::Object(FUNCTION)),
-    ("custom", Shape::Object(CUSTOM)),
-];
-
-pub(super) const FUNCTION: Members = &[("name", Shape::String), ("arguments", Shape::String)];
-
-const CUSTOM: Members = &[("name", Shape::String), ("input", Shape::String)];
 
 impl ChatCompletion {
     /// Checks `body`, whole, and takes it.
@@ -78,19 +68,28 @@ impl ChatCompletion {
     /// # Errors
     /// [`ChatError::InvalidUtf8`] and [`ChatError::Json`] for what is no JSON; [`ChatError::Unexpected`],
     /// [`ChatError::Missing`] and [`ChatError::Duplicate`] for what is no answer. An error body has no `choices`, so
-    /// it is refused too: see [`ErrorBody`](super::ErrorBody).
+    /// it is refused too: see [`parse_or_error`](Self::parse_or_error).
     pub fn parse(body: SecureBytes) -> Result<Self, ChatError> {
+        Self::parse_or_error(body)?.map_err(|_| ChatError::Missing { member: "choices" })
+    }
+
+    /// As [`parse`](Self::parse), but a body that tells of an error in place of an answer, as some servers send it with the status of a
+    /// success, is kept for what it says.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), for what is neither.
+    pub fn parse_or_error(body: SecureBytes) -> Result<Result<Self, ErrorBody>, ChatError> {
         let json = Json::from_bytes(body.expose())?;
+        let has_choices = member(json, "choices").is_some();
+        if !has_choices && ApiError::find(json).is_some() {
+            return ErrorBody::parse(body).map(Err);
+        }
         shape::check("body", json, COMPLETION)?;
-        let choices = member(json, "choices").ok_or(ChatError::Missing { member: "choices" })?;
-        if choices
-            .items()
-            .any(|choice| member(choice, "message").is_none())
-        {
-            return Err(ChatError::Missing { member: "message" });
+        if !has_choices {
+            return Err(ChatError::Missing { member: "choices" });
         }
         match SecureString::from_utf8(body) {
-            Ok(body) => Ok(Self { body }),
+            Ok(body) => Ok(Ok(Self { body })),
             // `from_bytes` has just found it to be UTF-8.
             Err(_) => Err(ChatError::InvalidUtf8 { offset: 0 }),
         }
@@ -116,7 +115,7 @@ impl ChatCompletion {
         self.raw("model")?.as_str()
     }
 
-    /// When, in seconds since 1970.
+    /// When, in seconds since 1970, if the server sends a whole number.
     pub fn created(&self) -> Option<u64> {
         self.raw("created")?.as_u64()
     }
@@ -176,11 +175,10 @@ impl<'a> Choice<'a> {
         self.string("finish_reason")
     }
 
-    /// What the model says.
+    /// What the model says. Some servers leave it out where it says nothing: then it is an empty object.
     pub fn message(&self) -> CompletionMessage<'a> {
-        // Checked to be there. Were it not, the choice has no member of a message either.
         CompletionMessage {
-            json: self.raw("message").unwrap_or(self.json),
+            json: self.raw("message").unwrap_or(Json::checked("{}")),
         }
     }
 
@@ -202,9 +200,14 @@ impl<'a> CompletionMessage<'a> {
         self.string("role")
     }
 
-    /// The text of the answer, if it has one. A server that sends an array of parts instead has none: see `raw`.
+    /// The text of the answer, where it is a string. It may be an array of parts: [`texts`](Self::texts) reads both.
     pub fn content(&self) -> Option<JsonStr<'a>> {
         self.string("content")
+    }
+
+    /// The text of the answer, in as many pieces as the server sends it: one where it is a string.
+    pub fn texts(&self) -> impl Iterator<Item = JsonStr<'a>> + use<'a> {
+        content::texts(self.json)
     }
 
     /// What the model says instead of an answer.
@@ -212,20 +215,25 @@ impl<'a> CompletionMessage<'a> {
         self.string("refusal")
     }
 
-    /// What the model thought, where the server tells (DeepSeek, vLLM and others; not OpenAI).
+    /// What the model thought, where the server tells in a member: `reasoning_content` (DeepSeek, SGLang and others), or else `reasoning`
+    /// (vLLM, Ollama and others). OpenAI does not tell, and Mistral in the content: [`thoughts`](Self::thoughts) reads all.
     pub fn reasoning_content(&self) -> Option<JsonStr<'a>> {
-        self.string("reasoning_content")
+        content::reasoning(self.json)
     }
 
-    /// The tools it calls.
+    /// What the model thought, in as many pieces as the server sends it.
+    pub fn thoughts(&self) -> impl Iterator<Item = JsonStr<'a>> + use<'a> {
+        content::thoughts(self.json)
+    }
+
+    /// The tools it calls; the older `function_call` is one of them, the last.
     pub fn tool_calls(&self) -> impl Iterator<Item = CompletionToolCall<'a>> + use<'a> {
-        let calls = self.raw("tool_calls").into_iter().flat_map(Json::items);
-        calls.map(|json| CompletionToolCall { json })
+        call::calls(self.json).map(|(json, form)| CompletionToolCall { json, form })
     }
 
     /// Where it says so from, after a search of the web.
     pub fn annotations(&self) -> Option<Json<'a>> {
-        self.raw("annotations")
+        self.raw("annotations").filter(|value| value.is_array())
     }
 }
 
@@ -233,40 +241,29 @@ impl<'a> CompletionMessage<'a> {
 #[derive(Clone, Copy)]
 pub struct CompletionToolCall<'a> {
     json: Json<'a>,
+    form: CallForm,
 }
 
 impl<'a> CompletionToolCall<'a> {
-    /// What the result has to refer to.
+    /// What the result has to refer to. A `function_call` has none.
     pub fn id(&self) -> Option<JsonStr<'a>> {
-        self.string("id")
+        self.form.id(self.json)
     }
 
-    /// `function` or `custom`.
+    /// `function` or `custom`; `function_call` for the older one, whose result refers to its name.
     pub fn kind(&self) -> Option<JsonStr<'a>> {
-        self.string("type")
+        self.form.kind(self.json)
     }
 
     /// The name of the function or custom tool.
     pub fn name(&self) -> Option<JsonStr<'a>> {
-        member(called(self.json)?, "name")?.as_str()
+        self.form.name(self.json)
     }
 
     /// The arguments of a function: JSON, as the model wrote it, which need not be valid. The input of a custom tool.
     pub fn arguments(&self) -> Option<JsonStr<'a>> {
-        arguments(self.json)
+        self.form.arguments(self.json)
     }
-}
-
-/// What a tool call calls.
-pub(super) fn called(call: Json<'_>) -> Option<Json<'_>> {
-    member(call, "function").or_else(|| member(call, "custom"))
-}
-
-/// What it is called with.
-pub(super) fn arguments(call: Json<'_>) -> Option<JsonStr<'_>> {
-    let called = called(call)?;
-    let arguments = member(called, "arguments").or_else(|| member(called, "input"));
-    arguments?.as_str()
 }
 
 view!(Choice, CompletionMessage, CompletionToolCall);

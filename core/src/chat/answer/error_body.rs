@@ -46,6 +46,11 @@ impl ErrorBody {
         Json::checked(self.body.expose())
     }
 
+    /// Gives the body back.
+    pub fn into_body(self) -> SecureBytes {
+        self.body.into_bytes()
+    }
+
     /// The error, if the body tells of one in any of the known ways.
     pub fn error(&self) -> Option<ApiError<'_>> {
         ApiError::find(self.as_json())
@@ -66,14 +71,23 @@ pub struct ApiError<'a> {
 
 impl<'a> ApiError<'a> {
     /// Finds the error in a body: `{"error": {...}}` as OpenAI has it, `{"error": "..."}`, `{"detail": ...}` of
-    /// FastAPI, and `{"object": "error", ...}` of vLLM.
+    /// FastAPI, and `{"object": "error", ...}` of vLLM. Gemini puts such a body into an array, alone.
+    ///
+    /// Some servers send an `error` that says nothing with each chunk, and what a `detail` beside an answer is they alone know.
     pub(super) fn find(body: Json<'a>) -> Option<Self> {
+        let body = body.items().next().unwrap_or(body);
+        let says = |error: &Json<'_>| {
+            let text = error.as_str().is_some_and(|text| !text.is_empty());
+            text || error.members().next().is_some()
+        };
         let is_error = |object: &Json<'_>| {
             let kind = member(*object, "object").and_then(Json::as_str);
             kind.is_some_and(|kind| kind == "error")
         };
+        let has_answer = member(body, "choices").is_some();
         let json = member(body, "error")
-            .or_else(|| member(body, "detail"))
+            .filter(says)
+            .or_else(|| member(body, "detail").filter(|_| !has_answer))
             .or_else(|| Some(body).filter(is_error))?;
         Some(Self { json })
     }

@@ -4,14 +4,17 @@
 //! keeping a copy of any of it.
 
 mod accumulator;
+mod call;
 mod chunk;
 mod completion;
+mod content;
 mod error_body;
 mod parts;
 mod shape;
 mod usage;
 
 pub use accumulator::{AccumulatedChoice, AccumulatedToolCall, ChatAccumulator};
+pub(super) use call::CallForm;
 pub use chunk::{ChatChunk, ChunkChoice, Delta, DeltaToolCall};
 pub use completion::{ChatCompletion, Choice, CompletionMessage, CompletionToolCall};
 pub use error_body::{ApiError, ErrorBody};

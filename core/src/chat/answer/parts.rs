@@ -4,9 +4,10 @@
 //! choice is entered once and every tool call passed once: giving out all parts goes over the body a fixed number of times, however
 //! many they are (LIMIT-2).
 
+use super::call::{self, CallForm};
 use super::shape::member;
-use super::{ChatChunk, ChatCompletion, Usage};
-use crate::chat::json::{Json, Place};
+use super::{ChatChunk, ChatCompletion, Usage, content};
+use crate::chat::json::{Json, JsonStr, Place};
 
 /// One part, by its place in the body.
 #[derive(Clone, Copy)]
@@ -21,6 +22,7 @@ pub(in crate::chat) enum Part {
     ToolCall {
         choice: u64,
         counted: Option<u64>,
+        form: CallForm,
         at: Place,
     },
     Usage(Usage),
@@ -57,10 +59,13 @@ enum Form {
 /// What is still to come of a choice.
 struct Choice {
     index: u64,
-    reasoning: Option<Place>,
-    content: Option<Place>,
+    /// Pieces of what is thought: a string alone, or the rest of an array's parts.
+    thoughts: Place,
+    /// Pieces of what is said, likewise; among them are thoughts.
+    content: Place,
     refusal: Option<Place>,
     calls: Place,
+    function_call: Option<Place>,
     calls_taken: u64,
     finish_reason: Option<Place>,
 }
@@ -123,10 +128,11 @@ impl Parts {
 impl Choice {
     const NONE: Self = Self {
         index: 0,
-        reasoning: None,
-        content: None,
+        thoughts: Place::EMPTY,
+        content: Place::EMPTY,
         refusal: None,
         calls: Place::EMPTY,
+        function_call: None,
         calls_taken: 0,
         finish_reason: None,
     };
@@ -139,31 +145,33 @@ impl Choice {
                 Form::Completion => "message",
             },
         );
+        let reasoning = said.and_then(content::reasoning);
+        let function_call = said.and_then(call::function_call);
         let said = |name| said.and_then(|said| member(said, name));
         Self {
             index: member(choice, "index").and_then(Json::as_u64).unwrap_or(0),
-            reasoning: text(said("reasoning_content")),
-            content: text(said("content")),
-            refusal: text(said("refusal")),
+            thoughts: pieces(reasoning.map(JsonStr::as_json)),
+            content: pieces(said("content")),
+            refusal: text(said("refusal").and_then(Json::as_str)),
             calls: items(said("tool_calls")),
+            function_call: function_call.map(Json::place),
             calls_taken: 0,
-            finish_reason: text(member(choice, "finish_reason")),
+            finish_reason: text(member(choice, "finish_reason").and_then(Json::as_str)),
         }
     }
 
     fn take_next(&mut self, form: Form, body: &[u8]) -> Option<Part> {
         let choice = self.index;
         let text = |kind, at| Part::Text { kind, choice, at };
-        if let Some(at) = self.reasoning.take() {
-            return Some(text(Text::Reasoning, at));
-        }
-        if let Some(at) = self.content.take() {
-            return Some(text(Text::Content, at));
+        if let Some((kind, at)) = self.take_said(body) {
+            return Some(text(kind, at));
         }
         if let Some(at) = self.refusal.take() {
             return Some(text(Text::Refusal, at));
         }
-        if let Some(at) = self.calls.take_item(body) {
+        let call = self.calls.take_item(body).map(|at| (CallForm::Tool, at));
+        let older = || Some((CallForm::Function, self.function_call.take()?));
+        if let Some((called, at)) = call.or_else(older) {
             let counted = match form {
                 Form::Chunk => None,
                 Form::Completion => Some(self.calls_taken),
@@ -172,18 +180,43 @@ impl Choice {
             return Some(Part::ToolCall {
                 choice,
                 counted,
+                form: called,
                 at,
             });
         }
         let at = self.finish_reason.take()?;
         Some(text(Text::FinishReason, at))
     }
+
+    /// The next text that is thought or said; a thought within the content comes where it stands.
+    fn take_said(&mut self, body: &[u8]) -> Option<(Text, Place)> {
+        loop {
+            while let Some(piece) = self.thoughts.take_item(body) {
+                if let Some(at) = text(content::text(Json::at(body, piece))) {
+                    return Some((Text::Reasoning, at));
+                }
+            }
+            let piece = Json::at(body, self.content.take_item(body)?);
+            if let Some(at) = text(content::text(piece)) {
+                return Some((Text::Content, at));
+            }
+            self.thoughts = pieces(content::thinking(piece));
+        }
+    }
 }
 
 /// A text that says something.
-fn text(value: Option<Json<'_>>) -> Option<Place> {
-    let text = value?.as_str().filter(|text| !text.is_empty())?;
+fn text(text: Option<JsonStr<'_>>) -> Option<Place> {
+    let text = text.filter(|text| !text.is_empty())?;
     Some(text.as_json().place())
+}
+
+/// The pieces of a string, which is its only one, or of an array; either may be missing.
+fn pieces(value: Option<Json<'_>>) -> Place {
+    match value {
+        Some(text) if !text.is_array() => text.place(),
+        array => items(array),
+    }
 }
 
 /// The items of an array that may be missing.

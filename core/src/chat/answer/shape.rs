@@ -12,11 +12,12 @@ pub(in crate::chat) type Members = &'static [(&'static str, Shape)];
 /// What a member must be; `null` is always taken for absence.
 #[derive(Clone, Copy)]
 pub(in crate::chat) enum Shape {
+    /// Nothing rests on it: a getter of the wrong type has nothing. It is still there once at most.
+    Any,
     String,
-    /// Mostly a string; some servers send an array of parts.
-    StringOrArray,
+    /// A string, or an array of objects that each hold what their `type` names, one of these members.
+    Parts(Members),
     Unsigned,
-    Array,
     Object(Members),
     ArrayOf(Members),
 }
@@ -25,9 +26,10 @@ impl Shape {
     fn expected(self) -> &'static str {
         match self {
             Self::String => "a string",
-            Self::StringOrArray => "a string or an array",
+            Self::Any => "a value",
+            Self::Parts(_) => "a string or an array",
             Self::Unsigned => "a whole number",
-            Self::Array | Self::ArrayOf(_) => "an array",
+            Self::ArrayOf(_) => "an array",
             Self::Object(_) => "an object",
         }
     }
@@ -35,9 +37,10 @@ impl Shape {
     fn admits(self, value: Json<'_>) -> bool {
         match self {
             Self::String => value.as_str().is_some(),
-            Self::StringOrArray => value.as_str().is_some() || value.is_array(),
+            Self::Any => true,
+            Self::Parts(_) => value.as_str().is_some() || value.is_array(),
             Self::Unsigned => value.as_u64().is_some(),
-            Self::Array | Self::ArrayOf(_) => value.is_array(),
+            Self::ArrayOf(_) => value.is_array(),
             Self::Object(_) => value.is_object(),
         }
     }
@@ -87,7 +90,29 @@ fn check_value(member: &'static str, value: Json<'_>, shape: Shape) -> Result<()
         Shape::ArrayOf(members) => value
             .items()
             .try_for_each(|item| check(member, item, members)),
+        Shape::Parts(members) => value
+            .items()
+            .try_for_each(|part| check_part(member, part, members)),
         _ => Ok(()),
+    }
+}
+
+/// A part whose type is not known would be left out of the answer.
+fn check_part(name: &'static str, part: Json<'_>, members: Members) -> Result<(), ChatError> {
+    check(name, part, members)?;
+    let kind = member(part, "type").ok_or(ChatError::Missing { member: "type" })?;
+    let named = |member: &str| kind.as_str().is_some_and(|kind| kind == member);
+    let known = members
+        .iter()
+        .find(|(member, _)| *member != "type" && named(member));
+    let (holds, _) = known.ok_or(ChatError::Unexpected {
+        member: "type",
+        expected: "that of a part that is known",
+        offset: kind.offset(),
+    })?;
+    match member(part, holds) {
+        Some(_) => Ok(()),
+        None => Err(ChatError::Missing { member: holds }),
     }
 }
 

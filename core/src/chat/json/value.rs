@@ -225,7 +225,11 @@ impl Place {
 
     /// Takes the next item of an array whose rest this is.
     pub(in crate::chat) fn take_item(&mut self, body: &[u8]) -> Option<Self> {
-        let item = next_value(body.get(self.start..self.end)?)?;
+        let Some(item) = next_value(body.get(self.start..self.end)?) else {
+            // What is left is white space: it is passed over once.
+            self.start = self.end;
+            return None;
+        };
         let item = Self {
             start: self.start + item.start,
             end: self.start + item.end,

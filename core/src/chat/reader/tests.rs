@@ -1,4 +1,4 @@
-//! LIMIT-2: giving out the parts of an answer goes over it a fixed number of times, however many they are.
+//! LIMIT-2: giving out the parts of an answer goes over it a fixed number of times, however many they are, and whatever came before.
 
 extern crate std;
 
@@ -14,7 +14,7 @@ use crate::head::ResponseHead;
 
 const COUNT: u64 = 20_000;
 /// How often reading may go over a byte: values are passed once for each level that they are nested in and each member that is looked
-/// for in them, which was 29 times at most. With each part looked for from the start, 1,000 of them already took 12,000 times.
+/// for in them, which was 30 times at most. With each part looked for from the start, 1,000 of them already took 12,000 times.
 const PASSES: usize = 40;
 
 fn list(item: impl Fn(u64) -> String) -> String {
@@ -91,6 +91,52 @@ fn tool_calls_of_an_event() {
     let choice = format!(r#"{{"index":3,"delta":{{"tool_calls":[{calls}]}}}}"#);
     let event = format!("data: {{\"choices\":[{choice}]}}\n\n");
     read_all("text/event-stream", &event, call_of);
+}
+
+fn text_of(event: &ChatEvent<'_>) -> Option<u64> {
+    match event {
+        ChatEvent::Text { choice: 3, text } | ChatEvent::Reasoning { choice: 3, text } => {
+            text.as_plain()?.parse().ok()
+        }
+        _ => None,
+    }
+}
+
+/// LIMIT-2: a content of many parts, streamed and whole.
+#[test]
+fn parts_of_a_content() {
+    let parts = list(|n| match n % 2 {
+        0 => format!(r#"{{"type":"text","text":"{n}"}}"#),
+        _ => format!(r#"{{"type":"thinking","thinking":[{{"type":"text","text":"{n}"}}]}}"#),
+    });
+    let event =
+        format!("data: {{\"choices\":[{{\"index\":3,\"delta\":{{\"content\":[{parts}]}}}}]}}\n\n");
+    read_all("text/event-stream", &event, text_of);
+    let body = format!(r#"{{"choices":[{{"index":3,"message":{{"content":[{parts}]}}}}]}}"#);
+    read_all("application/json", &body, text_of);
+}
+
+/// LIMIT-2: one part that holds many thoughts.
+#[test]
+fn thoughts_of_a_part() {
+    let thoughts = list(|n| format!(r#"{{"type":"text","text":"{n}"}}"#));
+    let part = format!(r#"{{"type":"thinking","thinking":[{thoughts}]}}"#);
+    let body = format!(r#"{{"choices":[{{"index":3,"message":{{"content":[{part}]}}}}]}}"#);
+    read_all("application/json", &body, text_of);
+}
+
+/// LIMIT-2: many events after a long id, which stays the id of each of them.
+#[test]
+fn events_after_a_long_id() {
+    let id = "i".repeat(1 << 20);
+    let event =
+        |n| format!("data:{{\"choices\":[{{\"index\":{n},\"delta\":{{\"content\":\"x\"}}}}]}}\n\n");
+    let events = (0..COUNT).map(event).collect::<String>();
+    read_all(
+        "text/event-stream",
+        &format!("id: {id}\n{events}"),
+        choice_of,
+    );
 }
 
 /// LIMIT-2: a whole answer with many choices.

@@ -232,13 +232,21 @@ impl<'a> ChatRequest<'a> {
     /// Writes the request into secure memory, in a buffer of exactly its size.
     ///
     /// # Errors
-    /// [`ChatError::NotFinite`] for a number JSON cannot express, [`ChatError::Duplicate`] for a member given twice,
-    /// [`ChatError::Memory`].
+    /// [`ChatError::NotFinite`] for a number JSON cannot express, [`ChatError::Duplicate`] for a member given twice, also within
+    /// `logit_bias` and `metadata`, [`ChatError::Memory`].
     pub fn to_json(&self, memory: &SecureMemory) -> Result<SecureBytes, ChatError> {
         let duplicate =
             has_duplicate(&self.extra, MEMBERS) || self.messages.iter().any(Message::has_duplicate);
         if duplicate {
             return Err(ChatError::Duplicate { member: "extra" });
+        }
+        for (member, duplicate) in [
+            ("logit_bias", Pairs(self.logit_bias).has_duplicate()),
+            ("metadata", Pairs(self.metadata).has_duplicate()),
+        ] {
+            if duplicate {
+                return Err(ChatError::Duplicate { member });
+            }
         }
         json::to_secure(memory, self)
     }
@@ -265,8 +273,19 @@ use redact;
 /// Names and values as a JSON object.
 struct Pairs<'a, K, V>(&'a [(K, V)]);
 
-impl<K: Serialize, V: Serialize> Serialize for Pairs<'_, K, V> {
+impl<K: PartialEq, V> Pairs<'_, K, V> {
+    fn has_duplicate(&self) -> bool {
+        let mut keys = self.0.iter().map(|(key, _)| key).enumerate();
+        keys.any(|(at, key)| self.0[..at].iter().any(|(earlier, _)| earlier == key))
+    }
+}
+
+impl<K: Serialize + PartialEq, V: Serialize> Serialize for Pairs<'_, K, V> {
+    /// Refuses to write a name twice.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.has_duplicate() {
+            return Err(S::Error::custom("a member appears twice"));
+        }
         serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
     }
 }
