@@ -58,12 +58,31 @@ const RESPONSE_SECRET: &[u8] = b"sealwire/1 response";
 /// Random bytes drawn for one encapsulation: 64 are used but with negligible probability.
 pub const SEED_LEN: usize = 320;
 
+/// [`KeyAgreement::encapsulate`] for those who seal by what it gives: whatever the provider does, the seed is wiped, and secrets that it did
+/// not give are not taken for any.
+pub(crate) fn encapsulate_by(
+    agreement: &dyn KeyAgreement,
+    header: &OpenHeader,
+    public_key: &[u8],
+    seed: &mut [u8; SEED_LEN],
+    enc: &mut [u8],
+    secrets: &mut [u8; KEY_BLOCK_LEN],
+) -> Result<(), Error> {
+    let given = agreement.encapsulate(header, public_key, seed, enc, secrets);
+    seed.zeroize();
+    given?;
+    if secrets.iter().all(|byte| *byte == 0) {
+        return Err(Misuse::State("the key agreement gave no secrets").into());
+    }
+    Ok(())
+}
+
 /// Both sides of HPKE for every suite that it has.
 ///
 /// `secrets` receives the three exports of spec section 4.2, one after the other: request key (32 bytes), request base nonce
 /// (12), response secret (32).
 pub trait KeyAgreement: core::fmt::Debug + Send + Sync {
-    /// Encapsulates to `public_key` with randomness from `seed`, which is wiped, and writes `enc`,
+    /// Encapsulates to `public_key` with randomness from `seed`, which is wiped, and writes `enc`. It is called with an `enc` of
     /// [`Suite::enc_len`] bytes.
     ///
     /// # Errors
@@ -158,7 +177,7 @@ pub trait Keys {
 ///
 /// # Errors
 /// [`Malformed::PublicKey`] if the public key is not valid; [`Environment::Random`] if `seed` cannot have been random;
-/// [`Misuse::State`] if `K` is not the KEM of the suite, [`Misuse::OutputTooSmall`] if `enc` is not of its length.
+/// [`Misuse::State`] if `K` is not the KEM of the suite, [`Misuse::OutputTooSmall`] if `enc` cannot hold an encapsulated key.
 pub fn encapsulate<K: Kem>(
     header: &OpenHeader,
     public_key: &[u8],
@@ -167,10 +186,10 @@ pub fn encapsulate<K: Kem>(
     secrets: &mut [u8; KEY_BLOCK_LEN],
 ) -> Result<(), Error> {
     check_suite::<K>(header)?;
-    let needed = header.suite().enc_len();
-    if enc.len() != needed || K::EncappedKey::size() != needed {
-        return Err(Misuse::OutputTooSmall { needed }.into());
-    }
+    let needed = K::EncappedKey::size();
+    let enc = enc
+        .get_mut(..needed)
+        .ok_or(Misuse::OutputTooSmall { needed })?;
     let result = stack::agreement(header.suite(), || {
         let public_key = K::PublicKey::from_bytes(public_key).map_err(|_| Malformed::PublicKey)?;
         let mut rng = SeedRng {

@@ -4,6 +4,8 @@
 
 use core::fmt;
 
+use crate::time::UnixTime;
+
 /// Anything that can go wrong in an exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -12,7 +14,7 @@ pub enum Error {
     Peer(PeerError),
     /// The caller used the API out of order or with values that cannot be sent.
     Misuse(Misuse),
-    /// Memory or randomness could not be had.
+    /// Memory or randomness could not be had, or the replay store is full.
     Environment(Environment),
 }
 
@@ -31,6 +33,8 @@ pub enum PeerError {
         /// The limit that it passed, in bytes.
         limit: u64,
     },
+    /// A request whose time is outside the replay window, or that was seen before (spec section 11): the code that answers it.
+    NotAdmitted(ErrorCode),
     /// Input ended before the final frame: what was read is not a whole message.
     Truncated,
     /// An earlier failure in this direction; nothing more is accepted.
@@ -93,7 +97,7 @@ pub enum Misuse {
     },
 }
 
-/// The machine's fault.
+/// The machine's fault, or that of how much it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Environment {
@@ -102,6 +106,8 @@ pub enum Environment {
     Memory(sealwire_memlock::MemoryError),
     /// The random source failed.
     Random,
+    /// The replay store has no room for another request (REPLAY-3).
+    ReplayWindow,
 }
 
 /// Codes of a sealed ERROR frame (spec section 8.1).
@@ -164,6 +170,25 @@ impl ErrorCode {
             9 => Self::Cancelled,
             11 => Self::Forbidden,
             _ => Self::Internal,
+        }
+    }
+
+    /// Reads the content of an ERROR frame: the code, and with [`Time`](Self::Time) the gateway's clock.
+    ///
+    /// # Errors
+    /// [`Malformed::Content`] for a detail that the code does not have (ERR-2). Of a code that is not known any is taken (ERR-1).
+    pub fn parse(content: &[u8]) -> Result<(Self, Option<UnixTime>), Malformed> {
+        let (&on_wire, detail) = content.split_first().ok_or(Malformed::Content)?;
+        let code = Self::from_u8(on_wire);
+        match (code, detail) {
+            (Self::Time, detail) => {
+                let clock = detail.try_into().map_err(|_| Malformed::Content)?;
+                let clock = UnixTime::from_millis(u64::from_be_bytes(clock));
+                Ok((code, Some(clock)))
+            }
+            (_, []) => Ok((code, None)),
+            (Self::Internal, _) if on_wire != code.to_u8() => Ok((code, None)),
+            _ => Err(Malformed::Content),
         }
     }
 }
@@ -284,6 +309,7 @@ impl fmt::Display for PeerError {
             Self::Malformed(what) => write!(f, "malformed: {what}"),
             Self::Undecryptable => f.write_str("a frame did not authenticate: it was changed on the way, or sealed under another key"),
             Self::TooLarge { what, limit } => write!(f, "{what} is larger than the limit of {limit} bytes"),
+            Self::NotAdmitted(code) => write!(f, "not admitted: {code}"),
             Self::Truncated => f.write_str("the message was cut off before its end"),
             Self::Poisoned => f.write_str("an earlier frame failed; nothing more is accepted"),
         }
@@ -311,6 +337,9 @@ impl fmt::Display for Environment {
             #[cfg(feature = "alloc")]
             Self::Memory(error) => write!(f, "secure memory: {error}"),
             Self::Random => f.write_str("the random source failed"),
+            Self::ReplayWindow => f.write_str(
+                "the replay store is full: make it larger, or limit how many requests each sender may make",
+            ),
         }
     }
 }
@@ -358,6 +387,13 @@ impl From<Misuse> for Error {
 impl From<Environment> for Error {
     fn from(error: Environment) -> Self {
         Self::Environment(error)
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl From<alloc::collections::TryReserveError> for Error {
+    fn from(_: alloc::collections::TryReserveError) -> Self {
+        sealwire_memlock::MemoryError::OutOfMemory.into()
     }
 }
 

@@ -172,8 +172,13 @@ impl FrameHeader {
         }
     }
 
-    /// Looks at the start of `input` for a frame of at most `limit` bytes on the wire (FRAME-3): from the header alone, before
-    /// anyone makes room for the body. Nothing is consumed, so it can be called again with more.
+    /// Looks at the start of `input` for a frame, a sealed one of at most `limit` bytes on the wire (FRAME-4): from the header alone,
+    /// before anyone makes room for the body (FRAME-3). A clear frame is as long as its type may be, a KEYS of 65,539 bytes for one.
+    /// Nothing is consumed, so it can be called again with more.
+    ///
+    /// A type that cannot follow is malformed before it is too large (FRAME-7): whoever tells the two apart asks
+    /// [`RequestOpener::expects`](crate::record::RequestOpener::expects), or that of the response, with what
+    /// [`parse`](Self::parse) says of the first four bytes.
     ///
     /// ```
     /// use sealwire_core::frame::{FrameHeader, Peek};
@@ -181,7 +186,7 @@ impl FrameHeader {
     /// assert_eq!(FrameHeader::peek(&wire[..2], 1024)?, Peek::NeedMore { at_least: 4 });
     /// assert_eq!(FrameHeader::peek(&wire[..4], 1024)?, Peek::NeedMore { at_least: 5 });
     /// assert!(matches!(FrameHeader::peek(&wire, 1024)?, Peek::Frame(header) if header.size() == 5));
-    /// assert!(FrameHeader::peek(&[0x11, 0, 0x40, 0], 1024).is_err());
+    /// assert!(FrameHeader::peek(&[0x11, 0, 0x40, 0], 1024).is_err()); // DATA of 16,388 bytes
     /// # Ok::<(), sealwire_core::PeerError>(())
     /// ```
     ///
@@ -197,7 +202,7 @@ impl FrameHeader {
             Ok(header) => header,
             Err(error) => return Err(PeerError::Malformed(error)),
         };
-        if header.size() > limit {
+        if header.kind.is_sealed() && header.size() > limit {
             Err(PeerError::TooLarge {
                 what: "frame",
                 limit: limit as u64,

@@ -66,42 +66,58 @@
 //! let sent = gateway.poll_transmit(&mut wire);
 //!
 //! // The client reads it as it comes.
-//! let (mut rest, mut reader, mut answer) = (&wire[..sent], None, memory.string());
-//! let mut done = false;
-//! while !done {
-//!     let taken = client.handle_input(rest)?;
-//!     rest = &rest[taken..];
-//!     match client.poll_event() {
-//!         Some(ClientEvent::Head(head)) => reader = Some(ChatReader::new(&memory, &head)?),
-//!         Some(ClientEvent::Data(data)) => {
-//!             let reader = reader.as_mut().expect("HEAD came first");
-//!             assert_eq!(reader.handle_input(data)?, data.len());
-//!         }
-//!         Some(ClientEvent::Complete(_)) => reader.as_mut().expect("HEAD came first").handle_complete()?,
-//!         _ => {}
-//!     }
-//!     while let Some(event) = reader.as_mut().and_then(ChatReader::poll_event) {
+//! let (mut reader, mut answer, mut done) = (None, memory.string(), false);
+//! let mut show = |reader: &mut ChatReader| -> Result<(), Box<dyn std::error::Error>> {
+//!     while let Some(event) = reader.poll_event() {
 //!         match event {
 //!             ChatEvent::Text { text, .. } => text.append_to(&mut answer)?,
 //!             ChatEvent::Done => done = true,
 //!             _ => {}
 //!         }
 //!     }
+//!     Ok(())
+//! };
+//! let mut rest = &wire[..sent];
+//! while !rest.is_empty() {
+//!     let taken = client.handle_input(rest)?;
+//!     rest = &rest[taken..];
+//!     match (client.poll_event(), &mut reader) {
+//!         (Some(ClientEvent::Head(head)), _) => reader = Some(ChatReader::new(&memory, &head)?),
+//!         (Some(ClientEvent::Data(mut data)), Some(reader)) => while !data.is_empty() {
+//!             // It stops behind each event of a stream.
+//!             let taken = reader.handle_input(data)?;
+//!             data = &data[taken..];
+//!             show(reader)?;
+//!         },
+//!         (Some(ClientEvent::Complete(_)), Some(reader)) => {
+//!             reader.handle_complete()?;
+//!             show(reader)?;
+//!         }
+//!         _ => {}
+//!     }
 //! }
+//! client.handle_eof()?; // an answer that was cut is none
+//! assert!(done);
 //! assert_eq!(answer.expose(), "Sealed.");
 //! # }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The wire is specified in `docs/protocol.md`; code cites its sections. A whole runtime around a session is in
+//! The wire is specified in `docs/protocol.md` of the repository; code cites its sections. A whole runtime around a session is in
 //! `examples/poll_loop`, explained in `docs/embedding.md`.
+//!
+//! # What it does not do
+//!
+//! It has not been audited. It does not know a gateway that it meets for the first time: whoever drives it judges that (`session::Trust`).
+//! With P-256, the default, what is recorded today can be opened by a quantum computer later. Types of frames, their number, their padded
+//! sizes and when they pass are there for all to see (section 14).
 //!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `alloc` | yes | exchanges, sessions, chat types, on `sealwire-memlock` |
-//! | `post-quantum` | yes | the MLKEM768-P256 suite |
+//! | `post-quantum` | yes | the MLKEM768-P256 suite, for whoever chooses it: a session's is P-256 until `SessionConfig::suite` says otherwise |
 //!
 //! There is no `std` feature: the crate never needs it. The minimum supported Rust version is 1.95.
 #![no_std]

@@ -1,5 +1,5 @@
-//! How deep the stack is wiped after cryptography. Optimised builds use less of it than unoptimised ones, whose frames are larger;
-//! `tests/tests/stack.rs` looks at what is left in either.
+//! How deep the stack is wiped after cryptography. Optimised builds use less of it than unoptimised ones, whose frames are larger
+//! (`build.rs` tells which this is); `tests/tests/stack.rs` looks at what is left in either.
 
 use sealwire_memlock::scrub_stack_deep;
 
@@ -7,7 +7,7 @@ use crate::suite::Suite;
 
 /// Bytes to wipe, from the KiB of an optimised and of an unoptimised build.
 const fn bytes(optimised: usize, unoptimised: usize) -> usize {
-    let kib = if cfg!(debug_assertions) {
+    let kib = if cfg!(unoptimised) {
         unoptimised
     } else {
         optimised

@@ -107,7 +107,6 @@ pub const fn server_table() -> &'static [(ServerState, FrameType, ServerState)] 
 }
 
 /// The next state of `table`, if `frame` is allowed in `state`.
-#[cfg(feature = "alloc")]
 pub(crate) fn next<S: Copy + PartialEq>(table: Table<S>, state: S, frame: FrameType) -> Option<S> {
     table
         .iter()

@@ -88,6 +88,10 @@ impl Suite {
 
 /// What a record cipher must be: 256-bit key, 96-bit nonce, 128-bit tag. Any implementation of the `aead` traits of that shape fits;
 /// [`aes_gcm::Aes256Gcm`] is the default.
+///
+/// It does not fail to seal a frame, of at most 65,557 bytes. One that does ends the direction: what it left in the buffer is wiped, and
+/// nothing more is sealed, so that no nonce is used twice. Of a frame whose tag does not verify nothing is left in the buffer either, whatever
+/// the cipher does to it first.
 pub trait RecordAead: AeadInOut<NonceSize = U12, TagSize = U16> + KeyInit<KeySize = U32> {}
 
 impl<A> RecordAead for A where A: AeadInOut<NonceSize = U12, TagSize = U16> + KeyInit<KeySize = U32> {}

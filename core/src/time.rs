@@ -58,7 +58,8 @@ const fn saturating_millis(duration: Duration) -> u64 {
 /// The two clocks a session reads: one for timeouts, one that is written into requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
-    /// Time since any fixed moment; never goes back.
+    /// Time since any fixed moment, the same for all sessions that share a `session::GatewayState`; never goes
+    /// back.
     pub monotonic: Duration,
     /// The wall clock, or [`UnixTime::UNKNOWN`].
     pub unix: UnixTime,

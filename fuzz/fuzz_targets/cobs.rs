@@ -1,12 +1,13 @@
 //! COBS for lines that neither open nor close: a line in pieces gives what a plain reading of it gives, packet by packet; frames that were
-//! encoded, through buffers of any size, come out the same, and a broken packet costs no other.
+//! encoded, through buffers of any size, come out the same, and a broken packet costs no other. What a receiver hears of a line is a part
+//! of its packets in their order, however it is cut: a client's answer has one beginning, a gateway's request as well.
 #![no_main]
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use sealwire_core::PeerError;
-use sealwire_core::cobs::{Decoder, Encoder, max_packet_len};
-use sealwire_core::frame::FrameHeader;
+use sealwire_core::cobs::{Decoder, Encoder, Packet, Receiver, max_packet_len};
+use sealwire_core::frame::{FrameHeader, FrameType};
 use sealwire_fuzz::pieces;
 
 /// Room of the decoder: the smallest frame limit of any peer.
@@ -138,7 +139,64 @@ fn check_frames(frames: &[(u8, &[u8])], room: u8, how: u8, noise: &[u8]) {
     }
 }
 
+/// What a receiver that waits for an answer, or for a request, hears of the line: frames, and `None` where it is lost.
+fn hear(
+    mut receiver: Receiver<[u8; ROOM]>,
+    sent: FrameType,
+    line: &[u8],
+    how: u8,
+) -> Vec<Option<Vec<u8>>> {
+    receiver.handle_sent(sent);
+    let mut heard = Vec::new();
+    for mut rest in pieces(line, how) {
+        loop {
+            let taken = receiver.handle_input(rest);
+            rest = &rest[taken..];
+            match receiver.poll_packet() {
+                Some(Packet::Frame(frame) | Packet::Anew(frame)) => {
+                    heard.push(Some(frame.to_vec()))
+                }
+                Some(Packet::Lost) => heard.push(None),
+                None if taken == 0 => break,
+                None => {}
+            }
+        }
+        assert!(rest.is_empty(), "input that nobody wants");
+    }
+    heard
+}
+
+/// All that a client hears is one run of packets: from what it waits for to what ends that. To a gateway, which of a line's packets
+/// matter follows from the last one before it that begins or ends something.
+fn check_ends(line: &[u8], how: u8) {
+    use FrameType::{Accept, End, Error, Keys, KeysRequest, Open, Reject};
+    let packets = read(line, how);
+    let kind =
+        |packet: &Option<Vec<u8>>| Some(FrameType::from_u8(packet.as_ref()?[0]).expect("parsed"));
+    let kinds: Vec<Option<FrameType>> = packets.iter().map(kind).collect();
+    let is_end =
+        |kind: &Option<FrameType>| matches!(kind, None | Some(Keys | Reject | End | Error));
+    for (sent, awaited) in [(KeysRequest, Keys), (Open, Accept)] {
+        let answers =
+            |kind: &Option<FrameType>| kind.is_none_or(|kind| kind == Reject || kind == awaited);
+        let begin = kinds.iter().position(answers).unwrap_or(kinds.len());
+        let rest = &kinds[begin..];
+        let len = rest.iter().position(is_end).map_or(rest.len(), |at| at + 1);
+        let client = &packets[begin..begin + len];
+        assert_eq!(hear(Receiver::client([0; ROOM]), sent, line, how), client);
+    }
+    let for_gateway = |at: &usize| {
+        let mut before = kinds[..*at].iter().rev();
+        let last = before.find(|kind| matches!(kind, None | Some(Open | KeysRequest)));
+        matches!(kinds[*at], Some(Open | KeysRequest)) || last == Some(&Some(Open))
+    };
+    let at = (0..packets.len()).filter(for_gateway);
+    let gateway: Vec<_> = at.map(|at| packets[at].clone()).collect();
+    assert_eq!(hear(Receiver::gateway([0; ROOM]), Open, line, how), gateway);
+}
+
 fuzz_target!(|plan: Plan<'_>| {
     check_line(plan.line, plan.how);
+    check_ends(plan.line, plan.how);
     check_frames(&plan.frames, plan.room, plan.how, plan.line);
 });

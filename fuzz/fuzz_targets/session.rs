@@ -407,8 +407,9 @@ impl Run<'_> {
                 self.watch.cancelled |= cancelled;
             }
             Action::Stale => {
-                self.watch.stale += 1;
-                self.session.handle_stale_connection();
+                let is_stale = self.session.handle_stale_connection();
+                assert!(!is_stale || !self.watch.cancelled && !self.watch.head_shown);
+                self.watch.stale += usize::from(is_stale);
             }
             ref answer => {
                 let frame = answer.frame(&mut self.watch);

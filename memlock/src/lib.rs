@@ -44,10 +44,9 @@
 //! # What it cannot do
 //!
 //! A page lock keeps a page out of swap, not out of a hibernation image or a virtual machine's
-//! snapshot. Nobody but this process is kept from reading it if they may read the process: root,
-//! a debugger, `/proc/PID/mem` (see [`harden_process`] and [`Backend::MemfdSecret`]). Registers and
-//! stack are the caller's: see [`scrub_stack`]. Copies that other libraries make are theirs: see
-//! [`ZeroOnFree`].
+//! snapshot. It does not keep out who may read this process: root, a debugger, `/proc/PID/mem`
+//! (see [`harden_process`] and [`Backend::MemfdSecret`]). Registers and stack are the caller's: see
+//! [`scrub_stack`]. Copies that other libraries make are theirs: see [`ZeroOnFree`].
 //!
 //! # Platforms
 //!

@@ -177,7 +177,7 @@ fn a_child_forked_while_others_allocate_does_not_hang() {
             // A child that hangs is ended by its own alarm, and seen by its status.
             let child = || {
                 // SAFETY: sets a timer.
-                unsafe { libc::alarm(10) };
+                unsafe { libc::alarm(300) };
                 memory().alloc(32).is_ok_and(|bytes| bytes.is_locked())
             };
             let all_well = (0..200).all(|_| fork(child) == 0);

@@ -116,14 +116,14 @@ def main():
         command += ["-semihosting-config", semihosting, "-kernel", arguments.elf]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         try:
-            listener.settimeout(30)
+            listener.settimeout(300)
             line = listener.accept()[0]
-            line.settimeout(60)
+            line.settimeout(120)
             try:
                 serve(line, gateway, key_set, arguments)
             except (BrokenPipeError, ConnectionResetError):
                 pass  # the program ended before it had read everything
-            return process.wait(timeout=10)
+            return process.wait(timeout=60)
         finally:
             process.kill()
 

@@ -8,7 +8,7 @@ use sealwire_core::head::ResponseHead;
 use sealwire_core::keys::{GatewayKey, Identity, KeyRing, RecordLimits};
 use sealwire_core::padding::Padding;
 use sealwire_core::replay::MemoryReplayStore;
-use sealwire_core::{Error, ErrorCode, RejectCode, Suite, UnixTime};
+use sealwire_core::{Error, ErrorCode, RecordAead, RejectCode, Suite, UnixTime};
 use sealwire_memlock::{Policy, SecureMemory};
 
 use crate::random::SeededRng;
@@ -174,7 +174,7 @@ impl World {
 }
 
 /// Everything a client has to send.
-pub fn drain_client(client: &mut ClientExchange) -> Vec<u8> {
+pub fn drain_client<A: RecordAead>(client: &mut ClientExchange<A>) -> Vec<u8> {
     let mut wire = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -186,7 +186,7 @@ pub fn drain_client(client: &mut ClientExchange) -> Vec<u8> {
 }
 
 /// Everything a gateway has to send now.
-pub fn drain_server(server: &mut ServerExchange) -> Vec<u8> {
+pub fn drain_server<A: RecordAead>(server: &mut ServerExchange<A>) -> Vec<u8> {
     let mut wire = Vec::new();
     let mut buffer = [0; 4096];
     loop {

@@ -1,17 +1,11 @@
-//! Frames on lines that neither open nor close (spec section 13.3), and a gateway that hears whoever begins anew; what a client
-//! passes over is tested where it does, in `transports/tests/lines/stray.rs`. Protocol: RAW-1, RAW-4.
+//! Frames on lines that neither open nor close (spec section 13.3): what is a packet, and which of them either end hears. The ends of the
+//! adapters are tested in `anew.rs` and in `transports/tests/lines`. Protocol: RAW-1, RAW-4.
 
 use std::path::Path;
 
-use sealwire_core::cobs::{Decoder, Encoder, max_packet_len};
-use sealwire_core::exchange::{
-    ClientOptions, ServerContext, ServerEvent, ServerExchange, ServerOptions,
-};
+use sealwire_core::cobs::{Decoder, Encoder, Packet, Receiver, max_packet_len};
 use sealwire_core::frame::{FrameHeader, FrameType};
-use sealwire_core::head::ResponseHead;
-use sealwire_core::padding::Padding;
-use sealwire_core::{Malformed, PeerError, ServerState, Suite};
-use sealwire_tests::pair::{Seen, World, drain_client, drain_server, feed_client};
+use sealwire_core::{Malformed, PeerError};
 use serde_json::Value;
 
 /// Encodes with the input and the output cut into pieces of these lengths.
@@ -198,116 +192,145 @@ fn a_decoder_finds_its_place_again() {
     }
 }
 
-/// A gateway's host on a line: packets in, packets out (RAW-4).
-struct Line {
-    decoder: Decoder<Vec<u8>>,
-    server: Option<ServerExchange>,
-    out: Vec<u8>,
-}
-
-impl Line {
-    fn receive(&mut self, world: &mut World, line: &[u8]) -> Vec<Vec<u8>> {
-        let (mut rest, mut requests) = (line, Vec::new());
-        while !rest.is_empty() {
-            let taken = self.decoder.handle_input(rest);
+/// What a receiver hears, as letters: a frame (f), one that begins anew (a), nothing more (l).
+fn heard(receiver: &mut Receiver<Vec<u8>>, line: &[u8], step: usize) -> String {
+    let mut letters = String::new();
+    for chunk in line.chunks(step) {
+        let mut rest = chunk;
+        loop {
+            let taken = receiver.handle_input(rest);
             rest = &rest[taken..];
-            let Some(frame) = self.decoder.poll_frame() else {
-                continue;
-            };
-            let Ok(frame) = frame else {
-                // What would close a stream ends the exchange.
-                self.server = None;
-                continue;
-            };
-            if frame[0] == FrameType::Open as u8 || frame[0] == FrameType::KeysRequest as u8 {
-                let options = ServerOptions {
-                    one_exchange: false,
-                    ..ServerOptions::default()
-                };
-                self.server = Some(world.server(options));
-            }
-            let Some(server) = &mut self.server else {
-                continue;
-            };
-            let mut context = ServerContext {
-                now: world.now,
-                keys: &world.keys,
-                replay: &mut world.replay,
-            };
-            assert_eq!(server.handle_input(frame, &mut context), frame.len());
-            match server.poll_event() {
-                Some(ServerEvent::Request) => {
-                    let request = server.take_request().expect("announced");
-                    let head = ResponseHead::new(200, request.head().exchange_id);
-                    server.respond(&head, Padding::None).expect("waits");
-                    server.send_data(b"answer").expect("under way");
-                    server.finish().expect("under way");
-                    requests.push(request.into_body().expose().to_vec());
+            letters.push(match receiver.poll_packet() {
+                Some(Packet::Frame(frame)) => {
+                    assert!(FrameHeader::parse(*frame.first_chunk().expect("a header")).is_ok());
+                    'f'
                 }
-                Some(ServerEvent::KeysRequested) => {
-                    server.send_keys(&world.keys.key_set()).expect("fits");
+                Some(Packet::Anew(frame)) => {
+                    assert!([0x01, 0x03].contains(&frame[0]));
+                    'a'
                 }
-                _ => {}
-            }
-            self.out.extend(drain_server(server));
-            // Where no exchange is under way, what does not begin one is passed over.
-            if server.is_finished() || server.state() == ServerState::AwaitOpen {
-                self.server = None;
-            }
+                Some(Packet::Lost) => 'l',
+                None if taken == 0 => break,
+                None => continue,
+            });
         }
-        requests
+        assert!(rest.is_empty());
+    }
+    letters
+}
+
+/// Packets by their letters: K and k KEYS_REQUEST and KEYS, O OPEN, A ACCEPT, R REJECT, D DATA, E END, x no frame.
+fn line(letters: &str) -> Vec<u8> {
+    let frame =
+        |kind: FrameType, len: u8| [&[kind as u8, 0, 0, len][..], &vec![7; len.into()]].concat();
+    let packets = letters.chars().map(|letter| {
+        let frame = match letter {
+            'K' => frame(FrameType::KeysRequest, 1),
+            'k' => frame(FrameType::Keys, 70),
+            'O' => frame(FrameType::Open, 80),
+            'A' => frame(FrameType::Accept, 32),
+            'R' => frame(FrameType::Reject, 1),
+            'D' => frame(FrameType::Data, 40),
+            'E' => frame(FrameType::End, 18),
+            _ => return vec![9, 9, 0],
+        };
+        encode(&frame, 99, 99)
+    });
+    packets.collect::<Vec<_>>().concat()
+}
+
+/// What a receiver that has sent a frame of this type hears of each line, however it is cut.
+fn check(receiver: fn(Vec<u8>) -> Receiver<Vec<u8>>, sent: FrameType, cases: &[(&str, &str)]) {
+    for (letters, expected) in cases {
+        for step in [1, 3, 7, 1000] {
+            let mut receiver = receiver(vec![0; 200]);
+            receiver.handle_sent(sent);
+            let heard = heard(&mut receiver, &line(letters), step);
+            assert_eq!(heard, *expected, "{letters} in steps of {step}");
+        }
     }
 }
 
-/// RAW-4: a client that was reset in the middle of a request begins anew, with OPEN or with KEYS_REQUEST, and is heard.
+/// RAW-4: a gateway hears whoever begins anew, and what belongs to it, up to a packet that holds no frame.
 #[test]
-fn whoever_begins_anew_on_a_line_is_heard() {
-    let mut world = World::new(51);
-    let mut line = Line {
-        decoder: Decoder::new(vec![0; 16_404]),
-        server: None,
-        out: Vec::new(),
-    };
-    let options = ClientOptions {
-        one_exchange: false,
-        ..ClientOptions::default()
-    };
-    for cut in [3, 60, 90, 200, 500] {
-        let request = world.request(b"lost");
-        let mut lost = world.client(Suite::P256, request, options);
-        let wire = encode(&drain_client(&mut lost), 4096, 20_000);
-        assert!(
-            line.receive(&mut world, &wire[..cut.min(wire.len() - 1)])
-                .is_empty()
-        );
-        if cut % 2 == 0 {
-            // The line is noisy while it restarts, too.
-            line.receive(&mut world, &[0x55, 0xaa, 0]);
-        }
-        if cut > 60 {
-            let ask = encode(&[0x01, 0, 0, 1, 1], 50, 99);
-            line.receive(&mut world, &[&[0], &ask[..]].concat());
-            let keys = std::mem::take(&mut line.out);
-            assert_eq!(keys[0], FrameType::Keys as u8);
-            assert_eq!(keys[4..], world.keys.key_set().to_bytes());
-            // Of what it forgot.
-            let end = [&[0x12, 0, 0, 18][..], &[0; 18]].concat();
-            line.receive(&mut world, &encode(&end, 50, 99));
-            assert!(line.out.is_empty());
-        }
-        line.receive(&mut world, &[0]);
+fn a_gateway_hears_whoever_begins_anew() {
+    let cases = [
+        ("DExDRA", ""),
+        ("ODDE", "afff"),
+        // Begun anew in the middle; keys are asked for, and nothing belongs to that.
+        ("ODOE", "afaf"),
+        ("ODKDE", "afa"),
+        ("KKO", "aaa"),
+        // Once it is lost, it is lost once, and the rest of it is passed over.
+        ("ODxDxEO", "afla"),
+        ("KxD", "a"),
+    ];
+    check(Receiver::gateway, FrameType::End, &cases);
+    let mut receiver = Receiver::gateway(vec![0; 200]);
+    assert_eq!(heard(&mut receiver, &line("OD"), 1000), "af");
+    receiver.forget();
+    assert_eq!(heard(&mut receiver, &line("DxEO"), 1000), "a");
+    // What is given up is not what begins.
+    receiver.handle_input(&line("O"));
+    receiver.forget();
+    assert!(matches!(receiver.poll_packet(), Some(Packet::Anew(_))));
+    assert_eq!(heard(&mut receiver, &line("DE"), 1000), "ff");
+}
 
-        let request = world.request(b"found");
-        let mut client = world.client(Suite::P256, request, options);
-        let wire = encode(&drain_client(&mut client), 4096, 20_000);
-        let requests = line.receive(&mut world, &wire);
-        assert_eq!(requests, [b"found"]);
-        let back = encode(&std::mem::take(&mut line.out), 4096, 20_000);
-        let mut seen = Seen::default();
-        for frame in decode(&back, 16_404, 11) {
-            let frame = frame.expect("well-formed");
-            feed_client(&mut client, &frame, &mut seen).expect("accepted");
-        }
-        assert!(seen.complete && seen.body == b"answer");
-    }
+/// RAW-4: a client hears the answer that it waits for, and nothing of what came before or comes behind.
+#[test]
+fn a_client_hears_the_answer_that_it_waits_for() {
+    let cases = [
+        ("DEKOADDEDE", "ffff"),
+        ("DRDx", "f"),
+        ("xAD", "l"),
+        // Truncated, once; of the rest nothing is heard, nor what nobody has asked for since.
+        ("ADxDxER", "ffl"),
+        ("RkADE", "f"),
+        // KEYS answers another question; within an answer it is heard, and refused.
+        ("kADkE", "fff"),
+        ("kkx", "l"),
+        // Nothing is waited for any more, so nothing can be lost.
+        ("AExx", "ff"),
+    ];
+    check(Receiver::client, FrameType::Head, &cases);
+    let cases = [
+        ("DEkDE", "f"),
+        ("ADEkx", "f"),
+        ("Ax", "l"),
+        ("DRk", "f"),
+        ("xk", "l"),
+    ];
+    check(Receiver::client, FrameType::KeysRequest, &cases);
+    let mut receiver = Receiver::client(vec![0; 200]);
+    assert_eq!(
+        heard(&mut receiver, &line("xD"), 1000),
+        "",
+        "nothing was sent"
+    );
+    receiver.handle_sent(FrameType::Open);
+    assert_eq!(heard(&mut receiver, &line("A"), 1000), "f");
+    // CANCEL, within an answer: it is under way as before. Behind its end nothing answers one.
+    receiver.handle_sent(FrameType::Cancel);
+    assert_eq!(heard(&mut receiver, &line("DE"), 1000), "ff");
+    receiver.handle_sent(FrameType::Cancel);
+    assert_eq!(heard(&mut receiver, &line("xARk"), 1000), "");
+    // In the place of END, it is of the request.
+    receiver.handle_sent(FrameType::Head);
+    receiver.handle_sent(FrameType::Cancel);
+    assert_eq!(heard(&mut receiver, &line("AE"), 1000), "ff");
+    receiver.handle_sent(FrameType::Open);
+    receiver.forget();
+    let late = line("xADERk");
+    assert_eq!(heard(&mut receiver, &late, 1000), "", "given up");
+    receiver.handle_sent(FrameType::End);
+    receiver.handle_input(&line("A"));
+    receiver.forget();
+    assert_eq!(receiver.poll_packet(), None, "heard, and given up since");
+    receiver.handle_sent(FrameType::Open);
+    assert_eq!(heard(&mut receiver, &line("DAD"), 1000), "ff", "asked anew");
+    receiver.forget();
+    receiver.handle_sent(FrameType::Head);
+    let rest_and_next = line("DEAE");
+    assert_eq!(heard(&mut receiver, &rest_and_next, 1000), "ff");
 }

@@ -1,6 +1,9 @@
 //! A gateway that answers before the request has ended. Protocol: ORDER-3, ORDER-9.
 
-use sealwire_core::exchange::{ClientExchange, ClientOptions, Limits, ServerOptions};
+use sealwire_core::exchange::{
+    ClientExchange, ClientOptions, Limits, ServerEvent, ServerExchange, ServerOptions,
+};
+use sealwire_core::head::ResponseHead;
 use sealwire_core::padding::Padding;
 use sealwire_core::{ClientState, Error, ErrorCode, Malformed, PeerError, RejectCode, Suite};
 use sealwire_tests::pair::{Seen, World, drain_client, drain_server, feed_client};
@@ -66,6 +69,60 @@ fn a_request_that_says_nothing_is_rejected_at_the_deadline() {
             1_168 => assert_eq!((answer[0], answer.len()), (0x04, 36 + 1024)),
             _ => assert_eq!(answer, busy, "{bytes}"),
         }
+    }
+}
+
+/// ORDER-4: between two exchanges there is no request to refuse, and a REJECT would be the answer to the next.
+#[test]
+fn an_idle_stream_has_no_deadline() {
+    let mut world = World::new(5);
+    let mut server = world.server(ServerOptions {
+        one_exchange: false,
+        ..ServerOptions::default()
+    });
+    server.handle_deadline(world.now);
+    assert!(drain_server(&mut server).is_empty());
+    world.feed_server(&mut server, &[0x03]);
+    server.handle_deadline(world.now);
+    assert_eq!(
+        drain_server(&mut server),
+        [0x05, 0, 0, 1, RejectCode::Busy.to_u8()]
+    );
+}
+
+/// ORDER-4: a deadline is for a request that has not arrived. What comes of a timer that fires behind its END changes nothing, and the
+/// stream carries on.
+#[test]
+fn a_whole_request_has_no_deadline() {
+    let mut world = World::new(6);
+    let raw = ServerOptions {
+        one_exchange: false,
+        ..ServerOptions::default()
+    };
+    for fires_at in 0..3 {
+        let request = world.request(b"x");
+        let mut client = world.client(Suite::P256, request, ClientOptions::default());
+        let mut server = world.server(raw);
+        let wire = drain_client(&mut client);
+        assert_eq!(
+            world.feed_server(&mut server, &wire),
+            [ServerEvent::Request]
+        );
+        let fire = |at, server: &mut ServerExchange| {
+            if at == fires_at {
+                server.handle_deadline(world.now);
+            }
+        };
+        fire(0, &mut server);
+        let head = ResponseHead::new(200, *client.exchange_id());
+        server.respond(&head, Padding::None).expect("waits");
+        fire(1, &mut server);
+        server.finish().expect("under way");
+        let answer = drain_server(&mut server);
+        fire(2, &mut server);
+        let mut seen = Seen::default();
+        feed_client(&mut client, &answer, &mut seen).expect("an answer");
+        assert!(seen.complete && server.can_continue(), "{fires_at}");
     }
 }
 

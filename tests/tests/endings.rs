@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use sealwire_core::exchange::{ServerEvent, ServerOptions};
+use sealwire_core::exchange::{Request, ServerEvent, ServerOptions};
 use sealwire_core::head::ResponseHead;
+use sealwire_core::keys::Pin;
 use sealwire_core::padding::Padding;
 use sealwire_core::session::{
     ClientSession, Failure, GatewayState, SessionConfig, SessionError, SessionEvent, Step, Trust,
@@ -237,6 +238,90 @@ fn nothing_is_tried_again_once_an_answer_has_begun() {
         };
         assert_eq!(session.step(now(1), &mut world.rng), Err(error));
     }
+}
+
+/// ERR-4: a HEAD that was opened is the beginning of an answer, also where it waits to be taken; one of a status that says to try again
+/// is not.
+#[test]
+fn an_answer_that_waits_to_be_taken_has_begun() {
+    let ends: [fn(&mut ClientSession, &mut World); 3] = [
+        |session, world| session.handle_failure(now(1), Failure::Reset, &mut world.rng),
+        |session, world| session.handle_eof(now(1), &mut world.rng),
+        |session, _| {
+            let _ = session.handle_stale_connection();
+        },
+    ];
+    for end in ends {
+        for status in [200, 404, 503] {
+            let mut world = World::new(30);
+            let config = pinned(&world);
+            let (mut session, answer) = answered(&mut world, config, status);
+            let mut rest = &answer[..];
+            loop {
+                let count = session.handle_input(now(1), rest, &mut world.rng);
+                rest = &rest[count..];
+                if count == 0 {
+                    break;
+                }
+            }
+            assert!(!rest.is_empty(), "HEAD waits, and its body behind it");
+            end(&mut session, &mut world);
+            let is_tried_again = match session.step(now(1), &mut world.rng) {
+                Ok(Step::Wait(_)) => true,
+                Ok(Step::Send) => !session
+                    .poll_transmit(&mut [0; 4])
+                    .is_ok_and(|sent| sent == 0),
+                _ => false,
+            };
+            assert_eq!(is_tried_again, status == 503, "{status}");
+            // Its *retry after* is what is waited for, also where nobody took it; a dead connection is replaced at once.
+            if let Ok(Step::Wait(until)) = session.step(now(1), &mut world.rng) {
+                assert_eq!(until, Duration::from_secs(61));
+            }
+        }
+    }
+}
+
+/// REPLAY-6: a session that failed gives its request back, with the idempotency key of its tries.
+#[test]
+fn a_failed_session_gives_its_request_back() {
+    let keys = |request: Option<Request>| {
+        let request = request.expect("not answered");
+        assert_eq!(request.body.expose(), b"{}");
+        request.idempotency_key
+    };
+    let mut world = World::new(31);
+    let config = pinned(&world);
+    let (mut session, wire) = sending(&mut world, config);
+    let (_, first) = world.deliver(&wire);
+    let due = session.poll_timeout().expect("an answer is waited for");
+    session.handle_timeout(now(due.as_secs()));
+    let error = session.step(now(due.as_secs()), &mut world.rng);
+    assert!(matches!(error, Err(SessionError::Timeout { .. })));
+    let sealed = first.head().idempotency_key.map(str::to_owned);
+    assert!(sealed.is_some());
+    assert_eq!(keys(session.into_request()), sealed);
+
+    // One that was answered has none, whether or not it was told of the end.
+    let (mut session, answer) = answered(&mut world, config, 200);
+    let mut rest = &answer[..];
+    while !rest.is_empty() {
+        let count = session.handle_input(now(1), rest, &mut world.rng);
+        rest = &rest[count..];
+        session.poll_event(now(1), &mut world.rng);
+    }
+    assert!(session.into_request().is_none());
+
+    // Whatever ended it, and where none was sealed yet.
+    let other = SessionConfig::new(Trust::Pin(Pin::from_bytes([9; 32])));
+    let request = world.request(b"{}");
+    let state = GatewayState::default();
+    let mut session = ClientSession::new(&world.memory, other, state, request, now(0));
+    assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
+    session.handle_key_set(now(0), world.keys.key_set());
+    let error = session.step(now(0), &mut world.rng);
+    assert!(matches!(error, Err(SessionError::Identity { .. })));
+    assert_eq!(keys(session.into_request()), None);
 }
 
 /// ORDER-7: a stream that broke behind END carries nothing more, though the answer is whole.

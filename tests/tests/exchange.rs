@@ -7,7 +7,7 @@ use sealwire_core::exchange::{
 use sealwire_core::frame::FrameHeader;
 use sealwire_core::head::{Direction, HeadersBuilder, ResponseHead};
 use sealwire_core::keys::{Identity, KeyRing, RecordLimits};
-use sealwire_core::padding::Padding;
+use sealwire_core::padding::{Padding, padme};
 use sealwire_core::{ClientState, Error, ErrorCode, Misuse, RejectCode, ServerState, Suite};
 use sealwire_tests::pair::{NOW, Seen, World, drain_client, drain_server, feed_client};
 
@@ -16,6 +16,13 @@ fn raw() -> ServerOptions {
         one_exchange: false,
         ..ServerOptions::default()
     }
+}
+
+/// Gives the gateway keys whose records say these limits.
+fn promise(world: &mut World, limits: RecordLimits) {
+    let identity = Identity::generate(&world.memory, &mut world.rng).expect("seeded");
+    world.keys = KeyRing::new(identity, &[Suite::P256], limits, world.memory.clone());
+    world.keys.rotate(NOW, &mut world.rng).expect("seeded");
 }
 
 fn raw_client(world: &mut World, body: &[u8]) -> ClientExchange {
@@ -50,25 +57,32 @@ fn a_chat_in_every_suite_and_padding() {
             let mut world = World::new(1);
             let body = vec![b'x'; 40_000];
             let options = ClientOptions {
-                padding: Padding::Padme,
+                padding,
                 ..ClientOptions::default()
+            };
+            let is_of_one_size = |wire: &[u8]| {
+                let sizes = sizes(wire);
+                let Padding::Uniform { frame } = padding else {
+                    return;
+                };
+                assert!(
+                    sizes[1..].iter().all(|(_, size)| *size == frame),
+                    "{sizes:?}"
+                );
+                let count = sizes.len() as u64 - 1;
+                assert_eq!(padme(count), count);
             };
             let request = world.request(&body);
             let mut client = world.client(suite, request, options);
             let wire = drain_client(&mut client);
+            is_of_one_size(&wire);
             let (mut server, received) = world.deliver(&wire);
             assert_eq!(received.head().path, "/v1/chat/completions");
             assert_eq!(received.head().authorization, Some("Bearer sk-secret"));
             assert_eq!(received.body().expose(), body);
             let id = received.head().exchange_id;
             let wire = world.answer(&mut server, id, &[b"hello ", b"world"], padding);
-            if let Padding::Uniform { frame } = padding {
-                assert!(
-                    sizes(&wire)[1..].iter().all(|(_, size)| *size == frame),
-                    "{:?}",
-                    sizes(&wire)
-                );
-            }
+            is_of_one_size(&wire);
             let mut seen = Seen::default();
             feed_client(&mut client, &wire, &mut seen).expect("accepted");
             client.handle_eof().expect("whole");
@@ -103,17 +117,115 @@ fn a_client_of_small_frames_sends_no_larger_ones() {
     assert_eq!(received.body().expose(), body);
 }
 
+/// FRAME-4: a client keeps to the frames that the record allows, though it would send larger ones.
+#[test]
+fn a_client_keeps_to_the_frames_of_the_record() {
+    let mut world = World::new(18);
+    let limits = RecordLimits {
+        max_frame: 1024,
+        ..RecordLimits::default()
+    };
+    promise(&mut world, limits);
+    for padding in [
+        Padding::None,
+        Padding::Padme,
+        Padding::Uniform { frame: 4096 },
+    ] {
+        let options = ClientOptions {
+            padding,
+            ..ClientOptions::default()
+        };
+        let request = world.request(&[b'x'; 10_000]);
+        let mut client = world.client(Suite::P256, request, options);
+        let sizes = sizes(&drain_client(&mut client));
+        let largest = sizes[1..].iter().map(|(_, size)| *size).max();
+        assert_eq!(largest, Some(1024), "{padding:?}");
+    }
+}
+
+/// FRAME-4: every gateway takes frames of 1024, whatever its host says.
+#[test]
+fn a_gateway_takes_frames_of_1024() {
+    let mut world = World::new(19);
+    let options = ClientOptions {
+        request_frame: 1024,
+        ..ClientOptions::default()
+    };
+    let request = world.request(&[b'x'; 10_000]);
+    let mut client = world.client(Suite::P256, request, options);
+    let wire = drain_client(&mut client);
+    assert!(sizes(&wire).iter().any(|(_, size)| *size == 1024));
+    let mut server = world.server(ServerOptions {
+        request: Limits {
+            frame: 64,
+            ..Limits::REQUEST
+        },
+        ..ServerOptions::default()
+    });
+    world.feed_server(&mut server, &wire);
+    server.handle_eof(NOW);
+    assert_eq!(server.poll_event(), Some(ServerEvent::Request));
+}
+
+/// REC-6: a HEAD that does not fit a frame is refused to the caller, before anything of the request can leave, and comes back.
+#[test]
+fn a_head_larger_than_a_frame_is_not_sent() {
+    let mut world = World::new(20);
+    let key = world.gateway_key(Suite::P256);
+    let options = ClientOptions {
+        request_frame: 1024,
+        ..ClientOptions::default()
+    };
+    // What the rest of the HEAD takes is the same in both.
+    for (len, is_sent) in [(900, true), (1000, false)] {
+        let mut request = world.request(b"x");
+        let value = vec![b'k'; len];
+        request.authorization = Some(world.memory.copy_from(&value).expect("memory"));
+        let made = ClientExchange::new(&world.memory, &key, request, NOW, options, &mut world.rng);
+        assert_eq!(made.is_ok(), is_sent);
+        if let Err((request, error)) = made {
+            assert_eq!(request.authorization.map(|value| value.len()), Some(len));
+            let what = "head";
+            assert_eq!(error, Error::Misuse(Misuse::TooLarge { what, limit: 1002 }));
+        }
+    }
+}
+
+/// KEY-3: when the response is sealed its key is gone, and the buffer that it was sealed in, though the object lives on.
+#[test]
+fn a_response_that_is_sealed_holds_no_key() {
+    for fails in [false, true] {
+        let mut world = World::new(21);
+        let request = world.request(b"x");
+        let mut client = world.client(Suite::P256, request, ClientOptions::default());
+        let (mut server, received) = world.deliver(&drain_client(&mut client));
+        let head = ResponseHead::new(200, received.head().exchange_id);
+        server.respond(&head, Padding::Padme).expect("waits");
+        let ended = match fails {
+            true => server.fail(ErrorCode::Upstream, NOW),
+            false => server.finish(),
+        };
+        ended.expect("under way");
+        let largest_frame = Limits::RESPONSE.frame;
+        assert!(server.buffered() >= largest_frame);
+        while server.pending_transmit() > 0 {
+            server.poll_transmit(&mut [0; 10]);
+        }
+        assert!(server.is_finished());
+        // What may be left is room for ciphertext.
+        assert!(server.buffered() < largest_frame, "{}", server.buffered());
+    }
+}
+
 /// REC-6: what a record does not promise to take is refused to the caller, and comes back.
 #[test]
 fn a_body_larger_than_the_gateway_takes_is_not_sent() {
     let mut world = World::new(15);
-    let identity = Identity::generate(&world.memory, &mut world.rng).expect("seeded");
     let limits = RecordLimits {
         max_request: 1000,
         ..RecordLimits::default()
     };
-    world.keys = KeyRing::new(identity, &[Suite::P256], limits, world.memory.clone());
-    world.keys.rotate(NOW, &mut world.rng).expect("seeded");
+    promise(&mut world, limits);
     let key = world.gateway_key(Suite::P256);
     for (len, is_sent) in [(1000, true), (1001, false)] {
         let request = world.request(&vec![b'x'; len]);
@@ -239,6 +351,8 @@ fn what_comes_between_exchanges_does_not_count() {
     for _ in 0..3 {
         let events = world.feed_server(&mut server, &[1, 0, 0, 1, 1]);
         assert_eq!(events, [ServerEvent::KeysRequested]);
+        server.send_keys(&world.keys.key_set()).expect("asked for");
+        drain_server(&mut server);
     }
     let mut late = vec![0x14, 0, 0, 18];
     late.extend([7; 18]);
@@ -322,6 +436,14 @@ fn a_head_that_does_not_fit_can_be_made_to() {
         refused,
         Err(Error::Misuse(Misuse::TooLarge { what, limit: 1002 }))
     );
+    // HEAD-7: what was collected for the other direction has no place in this one.
+    let mut room = [0; 64];
+    let mut headers = HeadersBuilder::new(Direction::Request, &mut room);
+    headers.push("accept", "text/event-stream").expect("room");
+    let mut wrong = ResponseHead::new(200, request.head().exchange_id);
+    wrong.headers = headers.finish();
+    let refused = server.respond(&wrong, uniform);
+    assert_eq!(refused, Err(Error::Misuse(Misuse::Head("headers"))));
     assert_eq!(server.state(), ServerState::Handling);
     assert!(server.send_data(b"no head yet").is_err());
     assert!(server.finish().is_err());

@@ -4,10 +4,11 @@
 use sealwire_core::exchange::{
     ClientExchange, ClientOptions, ServerContext, ServerEvent, ServerExchange, ServerOptions,
 };
-use sealwire_core::frame::FrameHeader;
+use sealwire_core::frame::{FrameHeader, FrameType, HEADER_LEN, RESPONSE_NONCE_LEN};
 use sealwire_core::head::ResponseHead;
 use sealwire_core::keys::GatewayKey;
 use sealwire_core::padding::Padding;
+use sealwire_core::record::OpenHeader;
 use sealwire_core::replay::MemoryReplayStore;
 use sealwire_core::{ClientState, Error, PeerError, ServerState, Suite};
 use sealwire_tests::pair::{NOW, Seen, World, drain_client, drain_server, feed_client};
@@ -145,7 +146,17 @@ fn frame_starts(wire: &[u8]) -> Vec<usize> {
         .collect()
 }
 
-/// Every single-byte change: all 255 other values on the headers of frames, every bit on their bodies.
+/// How much of a frame is read as it stands, before a tag can speak for it: its header, the open header, the nonce of ACCEPT. The
+/// rest of OPEN's body is a point or a ciphertext, and all else is behind a tag.
+fn clear_len(frame: &[u8]) -> usize {
+    match FrameType::from_u8(frame[0]) {
+        Ok(FrameType::Open) => HEADER_LEN + OpenHeader::LEN,
+        Ok(FrameType::Accept) => HEADER_LEN + RESPONSE_NONCE_LEN,
+        _ => HEADER_LEN,
+    }
+}
+
+/// Every single-byte change: all 255 other values on what is clear, every bit on the rest.
 fn for_each_change(wire: &[u8], mut check: impl FnMut(&[u8], usize)) -> usize {
     let starts = frame_starts(wire);
     let mut changed = wire.to_vec();
@@ -155,7 +166,7 @@ fn for_each_change(wire: &[u8], mut check: impl FnMut(&[u8], usize)) -> usize {
             .iter()
             .rfind(|start| **start <= at)
             .expect("the first frame begins at 0");
-        let flips: Vec<u8> = if at - start < 4 {
+        let flips: Vec<u8> = if at - start < clear_len(&wire[start..]) {
             (1..=255).collect()
         } else {
             (0..8).map(|bit| 1 << bit).collect()
@@ -298,12 +309,14 @@ fn every_cut_of_a_request_is_refused() {
 #[test]
 fn every_cut_of_a_response_is_truncated() {
     let mut count = 0;
-    for padding in [
+    let paddings = [
         Padding::None,
         Padding::Padme,
         Padding::Uniform { frame: 128 },
-    ] {
-        record(SEED, padding).on_each_carrier(|recording| {
+    ];
+    let of_each = |suite| paddings.map(|padding| record_in(suite, SEED, padding));
+    for recording in Suite::ALL.iter().copied().flat_map(of_each) {
+        recording.on_each_carrier(|recording| {
             let response = &recording.response;
             for cut in 0..response.len() {
                 let result = check_response(recording, &response[..cut], response.len());
@@ -352,6 +365,24 @@ fn every_changed_byte_of_a_response_is_refused() {
         });
     });
     println!("{count} changed responses refused");
+}
+
+/// The hybrid's response keys come from other secrets: every bit counts there too.
+#[test]
+fn every_changed_bit_of_a_hybrid_response_is_refused() {
+    let mut count = 0;
+    record_in(Suite::MlKem768P256, SEED, Padding::None).on_each_carrier(|recording| {
+        let mut wire = recording.response.clone();
+        for bit in 0..wire.len() * 8 {
+            let (at, flip) = (bit / 8, 1 << (bit % 8));
+            wire[at] ^= flip;
+            let result = check_response(recording, &wire, wire.len());
+            assert!(result.is_err(), "changed at {at}");
+            wire[at] ^= flip;
+            count += 1;
+        }
+    });
+    println!("{count} changed hybrid responses refused");
 }
 
 /// Every way to drop, double or swap frames, and to put in or put behind a frame of another recording.

@@ -5,6 +5,8 @@
 #[path = "support/aws.rs"]
 mod aws;
 
+use aead::inout::InOutBuf;
+use aead::{AeadCore, AeadInOut, Key, KeyInit, KeySizeUser, Nonce, Tag, TagPosition};
 use aws::{Aws, AwsGcm, AwsP256, Scalar};
 use hpke::Serializable;
 use hpke::kem::Kem;
@@ -13,12 +15,15 @@ use sealwire_core::exchange::{
     ClientEvent, ClientExchange, ClientOptions, ServerContext, ServerEvent, ServerExchange,
     ServerOptions,
 };
+use sealwire_core::frame::{CONTENT_OFFSET, FrameType};
 use sealwire_core::head::ResponseHead;
 use sealwire_core::keys::Keys;
 use sealwire_core::padding::Padding;
-use sealwire_core::record::OpenHeader;
-use sealwire_core::{Error, KEY_BLOCK_LEN, Misuse, RecordAead, RejectCode, Suite, UnixTime};
-use sealwire_tests::pair::World;
+use sealwire_core::record::{OpenHeader, RequestOpener, RequestSealer};
+use sealwire_core::{
+    Error, ErrorCode, KEY_BLOCK_LEN, Misuse, PeerError, RecordAead, RejectCode, Suite, UnixTime,
+};
+use sealwire_tests::pair::{Seen, World, drain_client, drain_server, feed_client};
 
 /// Both wires of one exchange, from a fixed seed.
 fn wires<C: RecordAead, G: RecordAead>(
@@ -93,6 +98,190 @@ fn either_end_may_be_anothers() {
             ours
         );
     }
+}
+
+/// AES-256-GCM that fails behind its work: of DATA that it seals, with the tag still to be made, the buffer is ciphertext; of what does not
+/// verify it is plaintext, as where an engine decrypts before it compares.
+struct Failing(aes_gcm::Aes256Gcm);
+
+impl KeySizeUser for Failing {
+    type KeySize = <aes_gcm::Aes256Gcm as KeySizeUser>::KeySize;
+}
+
+impl KeyInit for Failing {
+    fn new(key: &Key<Self>) -> Self {
+        Self(aes_gcm::Aes256Gcm::new(key))
+    }
+}
+
+impl AeadCore for Failing {
+    type NonceSize = <aes_gcm::Aes256Gcm as AeadCore>::NonceSize;
+    type TagSize = <aes_gcm::Aes256Gcm as AeadCore>::TagSize;
+    const TAG_POSITION: TagPosition = TagPosition::Postfix;
+}
+
+impl AeadInOut for Failing {
+    fn encrypt_inout_detached(
+        &self,
+        nonce: &Nonce<Self>,
+        aad: &[u8],
+        buffer: InOutBuf<'_, '_, u8>,
+    ) -> aead::Result<Tag<Self>> {
+        let is_data = aad[0] == FrameType::Data as u8;
+        let tag = self.0.encrypt_inout_detached(nonce, aad, buffer)?;
+        if is_data { Err(aead::Error) } else { Ok(tag) }
+    }
+
+    fn decrypt_inout_detached(
+        &self,
+        nonce: &Nonce<Self>,
+        aad: &[u8],
+        mut buffer: InOutBuf<'_, '_, u8>,
+        tag: &Tag<Self>,
+    ) -> aead::Result<()> {
+        let mut opened = buffer.get_in().to_vec();
+        let bytes = opened.as_mut_slice().into();
+        if self
+            .0
+            .decrypt_inout_detached(nonce, aad, bytes, tag)
+            .is_ok()
+        {
+            buffer.get_out().copy_from_slice(&opened);
+            return Ok(());
+        }
+        // Counter mode is its own inverse.
+        let _ = self.0.encrypt_inout_detached(nonce, aad, buffer)?;
+        Err(aead::Error)
+    }
+}
+
+/// KEY-1, SEAL-2: a cipher that fails ends its direction. Sealing once more would use a nonce twice, and give back what it hid.
+#[test]
+fn a_cipher_that_fails_is_not_asked_again() {
+    let header = OpenHeader::new(Suite::P256, [7; 8]);
+    let (_, public) = AwsP256::derive_keypair(&[1; 32]);
+    let (mut seed, mut enc, mut block) = ([2; SEED_LEN], [0; 65], [0; KEY_BLOCK_LEN]);
+    let made = RequestSealer::<_, Failing>::with_agreement(
+        &RustCrypto,
+        &header,
+        &public.to_bytes(),
+        &mut seed,
+        &mut enc,
+        &mut block,
+    );
+    let mut sealer = made.expect("a good key");
+    let mut frame = [0; 64];
+    sealer.seal_head(&mut frame, 5, 64).expect("no DATA");
+    frame[CONTENT_OFFSET..CONTENT_OFFSET + 5].copy_from_slice(b"hush!");
+    let failed = Misuse::State("the record cipher has failed");
+    assert_eq!(sealer.seal_data(&mut frame, 5, 64), Err(failed.clone()));
+    assert_eq!(frame[4..48], [0; 44], "wiped");
+    assert_eq!(sealer.seal_data(&mut frame, 5, 64), Err(failed.clone()));
+    let end = sealer.seal_end(&mut frame, 64);
+    assert_eq!(end.err().map(|(_, error)| error), Some(failed.clone()));
+
+    // A gateway's answer is cut, and what it held is not sent.
+    let mut world = World::new(42);
+    let request = world.request(b"question");
+    let mut client = world.client(Suite::P256, request, ClientOptions::default());
+    let wire = drain_client(&mut client);
+    let options = ServerOptions::default();
+    let made = ServerExchange::<Failing>::with_aead(&world.memory, options, &mut world.rng);
+    let mut server = made.expect("memory");
+    let mut context = ServerContext {
+        now: world.now,
+        keys: &world.keys,
+        replay: &mut world.replay,
+    };
+    server.handle_input(&wire, &mut context);
+    server.handle_eof(world.now);
+    assert_eq!(server.poll_event(), Some(ServerEvent::Request));
+    let received = server.take_request().expect("announced");
+    let head = ResponseHead::new(200, received.head().exchange_id);
+    server.respond(&head, Padding::None).expect("waits");
+    let mut wire = drain_server(&mut server);
+    let error = server.send_data(b"a secret answer");
+    assert_eq!(error, Err(Error::Misuse(failed)));
+    // What a host does next: whether it works or not, no frame follows.
+    let _ = server.fail(ErrorCode::Internal, world.now);
+    wire.extend(drain_server(&mut server));
+    assert!(!wire.windows(6).any(|bytes| bytes == b"secret"));
+    let mut seen = Seen::default();
+    feed_client(&mut client, &wire, &mut seen).expect("a true prefix");
+    assert_eq!(client.handle_eof(), Err(PeerError::Truncated));
+}
+
+/// SEAL-5: nothing of a frame that did not verify is left, whatever the cipher did to it.
+#[test]
+fn what_does_not_verify_is_wiped() {
+    let header = OpenHeader::new(Suite::P256, [7; 8]);
+    let (private, public) = AwsP256::derive_keypair(&[1; 32]);
+    let (mut seed, mut enc, mut block) = ([2; SEED_LEN], [0; 65], [0; KEY_BLOCK_LEN]);
+    let public = public.to_bytes();
+    let made = RequestSealer::new(&header, &public, &mut seed, &mut enc, &mut block);
+    let mut frame = [0; 64];
+    frame[CONTENT_OFFSET..CONTENT_OFFSET + 6].copy_from_slice(b"secret");
+    let sealed = made.expect("a good key").seal_head(&mut frame, 6, 64);
+    sealed.expect("it fits");
+    frame[63] ^= 1;
+    let mut block = [0; KEY_BLOCK_LEN];
+    let made = RequestOpener::<_, Failing>::with_aead(&header, &enc, &private.0, &mut block);
+    let error = made.expect("its key").open(&mut frame).err();
+    assert_eq!(error, Some(PeerError::Undecryptable));
+    assert_eq!(frame[4..48], [0; 44], "wiped");
+}
+
+/// Whoever forgets to fill in the secrets has agreed on zeros, which everybody knows.
+#[test]
+fn secrets_that_a_provider_does_not_give() {
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl KeyAgreement for Nothing {
+        fn encapsulate(
+            &self,
+            _: &OpenHeader,
+            _: &[u8],
+            _: &mut [u8; SEED_LEN],
+            _: &mut [u8],
+            _: &mut [u8; KEY_BLOCK_LEN],
+        ) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn decapsulate(
+            &self,
+            _: &OpenHeader,
+            _: &[u8],
+            _: &[u8],
+            _: &mut [u8; KEY_BLOCK_LEN],
+        ) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    let refused = Error::Misuse(Misuse::State("the key agreement gave no secrets"));
+    let header = OpenHeader::new(Suite::P256, [7; 8]);
+    let (mut seed, mut enc, mut block) = ([2; SEED_LEN], [0; 65], [0; KEY_BLOCK_LEN]);
+    let made = RequestSealer::<_, aes_gcm::Aes256Gcm>::with_agreement(
+        &Nothing, &header, &[4; 65], &mut seed, &mut enc, &mut block,
+    );
+    assert_eq!(made.err(), Some(refused.clone()));
+    assert_eq!(seed, [0; SEED_LEN], "wiped, though the provider did not");
+
+    let mut world = World::new(43);
+    let (key, request) = (world.gateway_key(Suite::P256), world.request(b"question"));
+    let (now, options) = (world.now, ClientOptions::default());
+    let made = ClientExchange::<aes_gcm::Aes256Gcm>::with_agreement(
+        &world.memory,
+        &Nothing,
+        &key,
+        request,
+        now,
+        options,
+        &mut world.rng,
+    );
+    assert_eq!(made.err().map(|(_, error)| error), Some(refused));
 }
 
 /// Bad keys are refused by the foreign provider as by ours, and a KEM of another suite is not used by mistake.

@@ -74,6 +74,30 @@ fn keys(world: &mut World, request: &[u8]) -> Vec<u8> {
     drain_server(&mut server)
 }
 
+/// FRAME-3: what anyone on the way can make a fetch take is one KEYS frame, however it arrives.
+#[test]
+fn a_key_set_takes_no_more_memory_than_its_frame() {
+    for piece in [1, 1000, 70_000] {
+        let mut world = World::new(40);
+        let mut session = session(&world, GatewayState::default());
+        assert_eq!(session.step(START, &mut world.rng), Ok(Step::FetchKeys));
+        sent(&mut session);
+        let wire = [&[0x02, 0, 0xff, 0xff][..], &[0; 65_535]].concat();
+        let (last, wire) = wire.split_last().expect("not empty");
+        for piece in wire.chunks(piece) {
+            assert_eq!(
+                session.handle_input(START, piece, &mut world.rng),
+                piece.len()
+            );
+            assert!(session.buffered() <= 65_539, "{}", session.buffered());
+        }
+        session.handle_input(START, &[*last], &mut world.rng);
+        let error = session.step(START, &mut world.rng);
+        assert_eq!(error, Err(SessionError::Keys(Malformed::Keys("length"))));
+        assert_eq!(session.buffered(), 0);
+    }
+}
+
 /// Asks for the keys and takes them: the session is about to send, and what it has learned.
 fn with_keys(world: &mut World) -> (ClientSession, GatewayState) {
     let mut session = session(world, GatewayState::default());
@@ -295,16 +319,28 @@ fn a_stale_connection() {
     let mut world = World::new(9);
     let (mut session, known) = with_keys(&mut world);
     let first = sent(&mut session);
-    session.handle_stale_connection();
+    assert!(session.handle_stale_connection());
     assert_eq!(session.step(START, &mut world.rng), Ok(Step::Send));
     assert_ne!(sent(&mut session)[..200], first[..200]);
     // While the keys are fetched, likewise.
     let mut session = self::session(&world, GatewayState::default());
     assert_eq!(session.step(START, &mut world.rng), Ok(Step::FetchKeys));
     sent(&mut session);
-    session.handle_stale_connection();
+    assert!(session.handle_stale_connection());
     assert_eq!(session.step(START, &mut world.rng), Ok(Step::FetchKeys));
     assert_eq!(sent(&mut session).len(), 5, "asked again");
+    // What was cancelled is not asked for again.
+    let mut session = self::session(&world, known.clone());
+    assert_eq!(session.step(START, &mut world.rng), Ok(Step::Send));
+    sent(&mut session);
+    assert!(session.cancel());
+    assert!(!session.handle_stale_connection());
+    session.handle_failure(START, Failure::Reset, &mut world.rng);
+    let cancelled = SessionError::Refused {
+        code: ErrorCode::Cancelled,
+        answer_begun: false,
+    };
+    assert_eq!(session.step(START, &mut world.rng), Err(cancelled));
     // Once something of the answer was shown there is no other try.
     let mut session = self::session(&world, known);
     assert_eq!(session.step(START, &mut world.rng), Ok(Step::Send));
@@ -312,7 +348,7 @@ fn a_stale_connection() {
     let mut seen = Seen::default();
     hear(&mut session, &mut world, &wire[..wire.len() - 1], &mut seen);
     assert_eq!(seen.status, Some(200));
-    session.handle_stale_connection();
+    assert!(!session.handle_stale_connection());
     session.handle_failure(START, Failure::Reset, &mut world.rng);
     let error = session.step(START, &mut world.rng);
     assert_eq!(error, Err(SessionError::Connection(Failure::Reset)));

@@ -79,6 +79,24 @@ fn keys_are_wiped_when_their_object_goes() {
     assert_eq!((seed, block), ([0; 320], zeros));
 }
 
+/// One buffer does for every suite; one that is too small is refused, and nothing has changed.
+#[test]
+fn the_buffer_of_an_encapsulated_key() {
+    let (_, public) = hpke::kem::DhP256HkdfSha256::derive_keypair(&[1; 32]);
+    let encapsulate = |enc: &mut [u8]| {
+        let (mut seed, mut block) = ([2; 320], [0; KEY_BLOCK_LEN]);
+        let made = RequestSealer::new(&HEADER, &public.to_bytes(), &mut seed, enc, &mut block);
+        (made.map(drop), seed)
+    };
+    let (mut exact, mut large) = ([0; 65], [0; Suite::MAX_ENC_LEN]);
+    assert_eq!(encapsulate(&mut exact).0, Ok(()));
+    assert_eq!(encapsulate(&mut large).0, Ok(()));
+    assert_eq!(large[..65], exact);
+    assert_eq!(large[65..], [0; Suite::MAX_ENC_LEN - 65]);
+    let refused = Misuse::OutputTooSmall { needed: 65 };
+    assert_eq!(encapsulate(&mut [0; 64]), (Err(refused.into()), [2; 320]));
+}
+
 /// KEY-3: the request's secrets do not outlive the request, on either side.
 #[test]
 fn the_response_keys_take_the_place_of_the_requests() {
@@ -171,6 +189,55 @@ fn peeking_takes_nothing() {
             limit: 23
         })
     );
+}
+
+/// FRAME-4, FRAME-7: the limit is one on sealed frames, and a type that cannot follow is told from one that is too large.
+#[test]
+fn order_comes_before_the_limit() {
+    let long = [0x11, 0xff, 0xff, 0xff];
+    assert!(matches!(
+        FrameHeader::peek(&long, 1024),
+        Err(PeerError::TooLarge { .. })
+    ));
+    let keys = [0x02, 0, 0xff, 0xff];
+    let at_least = 65_539;
+    assert_eq!(
+        FrameHeader::peek(&keys, 1024),
+        Ok(Peek::NeedMore { at_least })
+    );
+    let (mut client, mut gateway) = ([0; KEY_BLOCK_LEN], [0; KEY_BLOCK_LEN]);
+    let (mut sealer, mut opener) = pair(&mut client, &mut gateway);
+    let expected = |opener: &RequestOpener<Block<'_>>| {
+        let all = FrameType::ALL.into_iter();
+        all.filter(|kind| opener.expects(*kind)).collect::<Vec<_>>()
+    };
+    assert_eq!(expected(&opener), [FrameType::Head]);
+    let mut head = sealed(|frame| sealer.seal_head(frame, 1, 64), b"h");
+    opener.open(&mut head).expect("sealed for it");
+    let follows = [FrameType::Data, FrameType::End, FrameType::Cancel];
+    assert_eq!(expected(&opener), follows);
+}
+
+/// SEAL-7: what no receiver takes is not sealed.
+#[test]
+fn content_that_a_frame_cannot_have() {
+    let (mut client, mut gateway) = ([0; KEY_BLOCK_LEN], [0; KEY_BLOCK_LEN]);
+    let (mut sealer, _) = pair(&mut client, &mut gateway);
+    let mut frame = [0; 64];
+    let misuse = Err(Misuse::State(
+        "END and CANCEL have no content, HEAD and ERROR some",
+    ));
+    assert_eq!(sealer.seal_head(&mut frame, 0, 64), misuse);
+    sealer
+        .seal_head(&mut frame, 1, 64)
+        .expect("nothing has changed");
+    let (mut client, mut gateway) = ([0; KEY_BLOCK_LEN], [0; KEY_BLOCK_LEN]);
+    let (_, mut sealer) = response(&mut client, &mut gateway);
+    assert_eq!(sealer.seal(FrameType::Error, &mut frame, 0, 64), misuse);
+    sealer
+        .seal(FrameType::Head, &mut frame, 1, 64)
+        .expect("nothing has changed");
+    assert_eq!(sealer.seal(FrameType::End, &mut frame, 1, 64), misuse);
 }
 
 /// FRAME-7, ORDER-4: a frame that cannot follow is malformed whatever its tag is, and before HEAD there is no sealed answer to it.

@@ -9,7 +9,7 @@ use sealwire_core::frame::CONTENT_OFFSET;
 use sealwire_core::padding::Padding;
 use sealwire_core::record::{OpenHeader, RequestSealer};
 use sealwire_core::replay::{Admission, MemoryReplayStore, ReplayStore};
-use sealwire_core::{Error, ErrorCode, KEY_BLOCK_LEN, PeerError, Suite, UnixTime};
+use sealwire_core::{Environment, Error, ErrorCode, KEY_BLOCK_LEN, PeerError, Suite, UnixTime};
 use sealwire_tests::pair::{NOW, Seen, World, drain_client, drain_server, feed_client};
 
 fn at(millis: u64) -> UnixTime {
@@ -60,6 +60,39 @@ fn a_full_store_is_busy() {
     world.now = at(300_001);
     assert_eq!(ask(&mut world, &mut store), None);
     assert_eq!(store.len(), 1);
+}
+
+/// The host is told why a request was not admitted, in words of its own: a store that is full is not the client's fault.
+#[test]
+fn the_host_is_told_why() {
+    let mut world = World::new(23);
+    let request = world.request(b"{}");
+    let mut client = world.client(Suite::P256, request, ClientOptions::default());
+    let wire = drain_client(&mut client);
+    let mut reason = |now, store: &mut dyn ReplayStore| {
+        world.now = now;
+        let mut server = world.server(ServerOptions::default());
+        let mut context = ServerContext {
+            now,
+            keys: &world.keys,
+            replay: store,
+        };
+        server.handle_input(&wire, &mut context);
+        server.poll_event()
+    };
+    let not_admitted = |code| Some(ServerEvent::Refused(PeerError::NotAdmitted(code).into()));
+    let mut store = MemoryReplayStore::new(1);
+    assert_eq!(
+        reason(at(300_001), &mut store),
+        not_admitted(ErrorCode::Time)
+    );
+    let mut full = MemoryReplayStore::new(0);
+    let busy = Error::Environment(Environment::ReplayWindow);
+    assert_eq!(reason(NOW, &mut full), Some(ServerEvent::Refused(busy)));
+    reason(NOW, &mut store);
+    assert_eq!(reason(NOW, &mut store), not_admitted(ErrorCode::Replay));
+    let mut young = MemoryReplayStore::after_restart(1, NOW);
+    assert_eq!(reason(NOW, &mut young), not_admitted(ErrorCode::Time));
 }
 
 /// REPLAY-2: what was admitted is remembered as long as its time is within the window, that moment included.

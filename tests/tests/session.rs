@@ -6,13 +6,13 @@ use std::time::Duration;
 use sealwire_core::exchange::{ServerEvent, ServerOptions};
 use sealwire_core::frame::{FrameHeader, HEADER_LEN};
 use sealwire_core::head::ResponseHead;
-use sealwire_core::keys::{KeySet, Pin};
+use sealwire_core::keys::{GatewayKey, KeyRecord, KeySet, Pin, SignedRecord};
 use sealwire_core::padding::Padding;
 use sealwire_core::record::OpenHeader;
 use sealwire_core::session::{
     ClientSession, Failure, GatewayState, SessionConfig, SessionError, SessionEvent, Step, Trust,
 };
-use sealwire_core::{ErrorCode, Now, RejectCode, Suite, UnixTime};
+use sealwire_core::{ErrorCode, Malformed, Now, RejectCode, Suite, UnixTime};
 use sealwire_tests::pair::{NOW, World, drain_server};
 
 fn now(seconds: u64) -> Now {
@@ -72,6 +72,7 @@ fn another_identity_than_the_pinned_one_stops_before_anything_is_sent() {
         session.step(now(0), &mut world.rng),
         Err(SessionError::Identity { expected, found })
     );
+    assert_eq!(session.poll_transmit(&mut [0; 4096]), Ok(0));
 }
 
 #[test]
@@ -339,6 +340,44 @@ fn every_try_has_the_same_idempotency_key() {
     let wire = sent(&mut session);
     let (_, told) = serve(&mut world, &wire, NOW);
     assert_eq!(told.expect("taken").1, "mine");
+}
+
+/// SUITE-1: a session seals by its own suite, though an earlier one brought a key of the other, and the gateway has no other now.
+#[test]
+fn a_key_of_another_suite_is_not_used() {
+    let mut world = World::new(9);
+    let trust = Trust::Pin(world.keys.key_set().pin());
+    let of = |suite| SessionConfig {
+        suite,
+        ..SessionConfig::new(trust)
+    };
+    let begin = |world: &World, suite, known| {
+        let request = world.request(b"{}");
+        ClientSession::new(&world.memory, of(suite), known, request, now(0))
+    };
+    let set = world.keys.key_set();
+    for (first, second) in [
+        (Suite::P256, Suite::MlKem768P256),
+        (Suite::MlKem768P256, Suite::P256),
+    ] {
+        let mut session = begin(&world, first, GatewayState::default());
+        assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
+        session.handle_key_set(now(0), set.clone());
+        assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::Send));
+        let known = session.gateway().clone();
+        assert_eq!(known.key().map(GatewayKey::suite), Some(first));
+
+        let mut session = begin(&world, second, known);
+        assert_eq!(session.step(now(0), &mut world.rng), Ok(Step::FetchKeys));
+        let is_first = |record: &&SignedRecord| {
+            KeyRecord::parse(&record.record).expect("its own").suite == Some(first)
+        };
+        let records = set.records().iter().filter(is_first).cloned().collect();
+        let only_first = KeySet::new(*set.identity(), records).expect("a few");
+        session.handle_key_set(now(0), only_first);
+        let error = session.step(now(0), &mut world.rng);
+        assert_eq!(error, Err(SessionError::Keys(Malformed::NoKey)));
+    }
 }
 
 /// TRUST-1, TRUST-2: a key that an earlier session took with less trust is not used by one that demands more.

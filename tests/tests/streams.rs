@@ -9,7 +9,7 @@ use sealwire_core::head::ResponseHead;
 use sealwire_core::keys::KeySet;
 use sealwire_core::padding::Padding;
 use sealwire_core::{
-    ClientState, Error, ErrorCode, Malformed, PeerError, RejectCode, ServerState, Suite,
+    ClientState, Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode, ServerState, Suite,
 };
 use sealwire_tests::pair::{NOW, Seen, World, drain_client, drain_server, feed_client};
 
@@ -278,11 +278,16 @@ fn a_late_cancel_is_passed_over() {
     let mut server = world.server(server_options());
     let ask = [&cancel[..], &[0x01, 0, 0, 1, 1]].concat();
     let wire = [&ask[..], &ask, &cancel, &drain_client(&mut third)].concat();
-    let (taken, events) = give(&mut world, &mut server, &wire);
-    assert_eq!(taken, wire.len());
-    let asked = [ServerEvent::KeysRequested, ServerEvent::KeysRequested];
-    assert_eq!(events[..2], asked);
-    assert_eq!(events[2..], [ServerEvent::Request]);
+    let mut rest = &wire[..];
+    for _ in 0..2 {
+        let asked = (ask.len(), vec![ServerEvent::KeysRequested]);
+        assert_eq!(give(&mut world, &mut server, rest), asked);
+        rest = &rest[ask.len()..];
+        server.send_keys(&world.keys.key_set()).expect("asked for");
+        drain_server(&mut server);
+    }
+    let last = (rest.len(), vec![ServerEvent::Request]);
+    assert_eq!(give(&mut world, &mut server, rest), last);
 }
 
 /// ORDER-3: what is read on behind a refusal is counted by its headers, each frame once, and ends at twice the limit on wire bytes.
@@ -412,6 +417,36 @@ fn keys_on_request() {
     let mut server = world.server(ServerOptions::default());
     give(&mut world, &mut server, &ask);
     assert_eq!(drain_server(&mut server), [0x05, 0, 0, 1, 4], "over HTTP");
+}
+
+/// RAW-2: KEYS comes before anything behind its KEYS_REQUEST is looked at, however late the host gives it, and never unasked.
+#[test]
+fn nothing_is_read_before_the_keys_are_given() {
+    let mut world = World::new(38);
+    let mut client = client(&mut world, b"x");
+    let wire = drain_client(&mut client);
+    let mut server = world.server(server_options());
+    let keys = world.keys.key_set();
+    let unasked = Err(Misuse::State("nobody has asked for the keys").into());
+    assert_eq!(server.send_keys(&keys), unasked);
+    let both = [&[0x01, 0, 0, 1, 1], &wire[..]].concat();
+    let (taken, events) = give(&mut world, &mut server, &both);
+    assert_eq!((taken, events), (5, vec![ServerEvent::KeysRequested]));
+    assert_eq!(give(&mut world, &mut server, &wire), (0, vec![]));
+    server.send_keys(&keys).expect("asked for");
+    assert_eq!(server.send_keys(&keys), unasked, "once");
+    assert_eq!(give(&mut world, &mut server, &wire), (0, vec![]));
+    assert_eq!(drain_server(&mut server)[0], 0x02);
+    // Within a request and behind it there is no place for them.
+    assert_eq!(give(&mut world, &mut server, &wire[..84]).0, 84);
+    assert_eq!(server.send_keys(&keys), unasked);
+    let (_, events) = give(&mut world, &mut server, &wire[84..]);
+    assert_eq!(events, [ServerEvent::Request]);
+    assert_eq!(server.send_keys(&keys), unasked);
+    let answered = answer(&mut server, &client, b"y");
+    let mut seen = Seen::default();
+    feed_client(&mut client, &answered, &mut seen).expect("accepted");
+    assert_eq!(seen, complete(b"y"));
 }
 
 /// LIMIT-1: who asks for the keys many times without taking them holds one KEYS, not many, in a host that is slow to transmit too.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use sealwire::Metadata;
 use sealwire::hyper::SecureChatCompletion;
@@ -18,7 +19,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (url, pin) = common::start_gateway().await?;
 
     // The client that there is already, with its connector, pool and settings. The type of its body follows from the layer.
-    let client = Client::builder(TokioExecutor::new()).build_http();
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true); // or small writes wait for the acknowledgement of earlier ones
+    let client = Client::builder(TokioExecutor::new()).build(connector);
     let seal = SecureChatCompletion::builder(url)
         .allow_http(true) // on this machine
         .api_key("sk-example")

@@ -39,7 +39,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let gateway = gateway.clone();
-            tokio::spawn(async move { serve(&gateway, stream.compat(), tokio::time::sleep).await });
+            tokio::spawn(async move {
+                stream.set_nodelay(true)?;
+                serve(&gateway, stream.compat(), tokio::time::sleep).await
+            });
         }
     });
 

@@ -25,8 +25,8 @@
 //!
 //! let answer = client.create(&request).await?;
 //! for choice in answer.choices() {
-//!     if let Some(content) = choice.message().content() {
-//!         println!("{}", content.to_secure(client.memory())?.expose());
+//!     for text in choice.message().texts() {
+//!         print!("{}", text.to_secure(client.memory())?.expose());
 //!     }
 //! }
 //!

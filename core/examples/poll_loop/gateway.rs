@@ -1,9 +1,9 @@
 //! A gateway in a thread, for one client at a time, whose model repeats what it is sent.
 
 use std::error::Error;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use getrandom::SysRng;
 use sealwire_core::exchange::{ServerContext, ServerEvent, ServerExchange, ServerOptions};
@@ -68,7 +68,7 @@ fn serve(
             rest = &rest[taken..];
             match exchange.poll_event() {
                 Some(ServerEvent::KeysRequested) => exchange.send_keys(&keys.key_set())?,
-                Some(ServerEvent::Request) => answer(&mut exchange)?,
+                Some(ServerEvent::Request) => answer(&mut exchange, &mut stream)?,
                 Some(ServerEvent::Cancelled) => exchange.fail(ErrorCode::Cancelled, now()?)?,
                 Some(ServerEvent::Refused(error)) => eprintln!("gateway: refused: {error}"),
                 Some(other) => {
@@ -79,18 +79,29 @@ fn serve(
                 None if taken == 0 => return Err("bytes that nobody takes".into()),
                 None => {}
             }
-            let mut out = [0; 4096];
-            while let count @ 1.. = exchange.poll_transmit(&mut out) {
-                stream.write_all(&out[..count])?;
-            }
-            if exchange.is_finished() {
+            transmit(&mut exchange, &mut stream)?;
+            if exchange.can_continue() {
                 exchange = ServerExchange::new(memory, options, &mut SysRng)?;
+            } else if exchange.is_finished() {
+                // Nobody can tell what follows. It is read all the same, for a while: to close on it could take the answer back.
+                stream.shutdown(Shutdown::Write)?;
+                stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+                let _ = io::copy(&mut stream.take(1 << 20), &mut io::sink());
+                return Ok(());
             }
         }
     }
 }
 
-fn answer(exchange: &mut ServerExchange) -> Result<(), Box<dyn Error>> {
+fn transmit(exchange: &mut ServerExchange, stream: &mut TcpStream) -> Result<(), Box<dyn Error>> {
+    let mut out = [0; 4096];
+    while let count @ 1.. = exchange.poll_transmit(&mut out) {
+        stream.write_all(&out[..count])?;
+    }
+    Ok(())
+}
+
+fn answer(exchange: &mut ServerExchange, stream: &mut TcpStream) -> Result<(), Box<dyn Error>> {
     let request = exchange.take_request().ok_or("announced")?;
     let head = ResponseHead::new(200, request.head().exchange_id);
     exchange.respond(&head, Padding::Uniform { frame: 1024 })?;
@@ -98,6 +109,7 @@ fn answer(exchange: &mut ServerExchange) -> Result<(), Box<dyn Error>> {
     while !body.is_empty() {
         let taken = exchange.send_data(body)?;
         body = &body[taken..];
+        transmit(exchange, stream)?; // it takes more once this has left
     }
     Ok(exchange.finish()?)
 }

@@ -72,7 +72,7 @@ impl Runtime {
         let mut line = None;
         loop {
             let step = session.step(self.now(), &mut SysRng)?;
-            let done = match step {
+            let (talked, heard) = match step {
                 Step::Done => return Ok(session.gateway().clone()),
                 Step::Wait(until) => {
                     // Another loop would do other work until then.
@@ -84,22 +84,30 @@ impl Runtime {
                     continue;
                 }
                 // On a raw stream both are the same: what the session has to say goes out, what comes back goes in.
-                Step::FetchKeys | Step::Send => self
-                    .connected(&mut line)
-                    .and_then(|line| self.talk(&mut session, line, &mut show)),
+                Step::FetchKeys | Step::Send => {
+                    // A connection that was kept has yet to show that it lives.
+                    let mut heard = line.is_none();
+                    let talked = self
+                        .connected(&mut line)
+                        .and_then(|line| self.talk(&mut session, line, &mut heard, &mut show));
+                    (talked, heard)
+                }
                 other => {
                     return Err(format!("a step that this loop does not know: {other:?}").into());
                 }
             };
-            if let Err(error) = done {
+            // A stream that stands in the middle of something, or brought what nobody asked for, is of no more use.
+            let is_quiet = *talked.as_ref().unwrap_or(&false);
+            if let Err(error) = talked
+                && (heard || !session.handle_stale_connection())
+            {
                 let failure = match error.kind() {
                     ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable => Failure::Connect,
                     _ => Failure::Reset,
                 };
                 session.handle_failure(self.now(), failure, &mut SysRng);
             }
-            // A stream that stands in the middle of something is of no more use.
-            if !session.can_carry_on() {
+            if !(is_quiet && session.can_carry_on()) {
                 line = None;
             }
         }
@@ -115,16 +123,19 @@ impl Runtime {
         line.as_mut().ok_or(ErrorKind::NotConnected.into())
     }
 
-    /// Carries bytes both ways until the step is done, or will not be: the session then waits for nothing.
+    /// Carries bytes both ways until the step is done, or will not be: the session then waits for nothing. Whether all that came was for
+    /// it, and all of what it said has left.
     fn talk(
         &self,
         session: &mut ClientSession,
         line: &mut TcpStream,
+        heard: &mut bool,
         show: &mut impl FnMut(&[u8]) -> io::Result<()>,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         session.handle_connected(self.now());
         let mut out = [0; 4096];
         let (mut start, mut end) = (0, 0); // what of `out` is still to be written
+        let mut is_quiet = true;
         while session.poll_timeout().is_some() {
             if start == end {
                 (start, end) = (
@@ -139,12 +150,14 @@ impl Runtime {
             let mut bytes = [0; 4096];
             let mut rest = match tried(line.read(&mut bytes))? {
                 None => continue,
+                Some(0) if !*heard => return Err(ErrorKind::UnexpectedEof.into()),
                 Some(0) => {
                     session.handle_eof(self.now(), &mut SysRng);
-                    return Ok(());
+                    return Ok(false);
                 }
                 Some(count) => &bytes[..count],
             };
+            *heard = true;
             while !rest.is_empty() && session.poll_timeout().is_some() {
                 let taken = session.handle_input(self.now(), rest, &mut SysRng);
                 rest = &rest[taken..];
@@ -158,8 +171,9 @@ impl Runtime {
                     _ => {}
                 }
             }
+            is_quiet = rest.is_empty();
         }
-        Ok(())
+        Ok(is_quiet && start == end)
     }
 
     /// Sleeps until the socket has something, or room if we are `writing`, or the session's time is over.
@@ -173,10 +187,8 @@ impl Runtime {
         } else {
             PollFlags::empty()
         };
-        poll(
-            &mut [PollFd::new(line, PollFlags::IN | room)],
-            left.as_ref(),
-        )?;
+        let mut wanted = [PollFd::new(line, PollFlags::IN | room)];
+        tried(poll(&mut wanted, left.as_ref()).map_err(io::Error::from))?;
         session.handle_timeout(self.now());
         Ok(())
     }
@@ -193,7 +205,7 @@ impl Runtime {
     }
 }
 
-/// None if the socket was not ready after all.
+/// None if the socket was not ready after all, or a signal came first.
 fn tried(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {
         Ok(count) => Ok(Some(count)),

@@ -12,7 +12,7 @@ use super::incoming::Incoming;
 use super::outgoing::{Outgoing, Queue};
 use super::request::Request;
 use crate::agreement::{KeyAgreement, RustCrypto};
-use crate::error::{Error, Malformed, Misuse, PeerError, RejectCode};
+use crate::error::{Error, ErrorCode, Malformed, Misuse, PeerError, RejectCode};
 use crate::frame::FrameType;
 use crate::head::{EXCHANGE_ID_LEN, ResponseHead};
 use crate::keys::GatewayKey;
@@ -21,8 +21,8 @@ use crate::schedule::{KEY_BLOCK_LEN, KeyBlock};
 use crate::state::{ClientState, client_table, next};
 use crate::suite::RecordAead;
 use crate::time::UnixTime;
+use event::Pending;
 pub use event::{ClientEvent, ClientOptions};
-use event::{Pending, error};
 use prepared::Prepared;
 
 /// One request and its response, from the client's side. See the [module](super) for the grammar.
@@ -183,7 +183,9 @@ impl<A: RecordAead> ClientExchange<A> {
         self.request
     }
 
-    /// Writes the next bytes to send into `out` and says how many; 0 when there are none.
+    /// Writes the next bytes to send into `out` and says how many; 0 when there are none. What was written counts as having left (ORDER-9):
+    /// send it, and call again when all of it is the transport's, or in a buffer of at most 64 KiB before it. An answer that comes before
+    /// END has left is only taken if it refuses.
     ///
     /// # Errors
     /// [`Environment`](crate::Environment) if secure memory cannot be had: the exchange has failed, and nothing more leaves.
@@ -359,7 +361,8 @@ impl<A: RecordAead> ClientExchange<A> {
     fn open(&mut self, kind: FrameType) -> Result<Option<Pending>, Error> {
         let opener = self.opener.as_mut().ok_or(Malformed::Order)?;
         // Its header was found to follow before its body was awaited.
-        let content = opener.open(self.incoming.frame(), |_| true)?.content;
+        let (opened, _) = opener.open(self.incoming.frame(), Some)?;
+        let content = opened.content;
         let len = content.len();
         Ok(match kind {
             FrameType::Head => {
@@ -373,7 +376,10 @@ impl<A: RecordAead> ClientExchange<A> {
                 // A cover frame says nothing.
                 (len > 0).then_some(Pending::Data { len })
             }
-            FrameType::Error => Some(error(content)?),
+            FrameType::Error => {
+                let (code, gateway_time) = ErrorCode::parse(content)?;
+                Some(Pending::Error { code, gateway_time })
+            }
             _ => Some(Pending::Complete),
         })
     }

@@ -5,7 +5,8 @@ use crate::frame::DEFAULT_MAX_FRAME;
 /// What one message may take, counted before memory is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The largest frame accepted, in bytes on the wire; at least 1024: a gateway takes those whatever it says here (FRAME-4).
+    /// The largest frame accepted, in bytes on the wire; at least 1024: a gateway takes those whatever it says here (FRAME-4), and of a
+    /// client less is [`Misuse::Head`](crate::Misuse::Head).
     pub frame: usize,
     /// The largest body, in content bytes.
     pub content: u64,

@@ -13,7 +13,18 @@
 //!    poll_event ▶ Head, Data.., Complete
 //! ```
 //!
-//! Both ends of one, with the wire in a vector:
+//! What this level leaves to its host:
+//!
+//! | | client ([`session`](crate::session) does it) | gateway |
+//! |---|---|---|
+//! | keys | fetched, their identity judged (TRUST-1), chosen anew for each exchange (TIME-1) | [`rotate`](crate::keys::KeyRing::rotate) on time, which also wipes what has ended (TIME-2) |
+//! | tries | which refusals are worth another, and one idempotency key in all of them (REPLAY-6) | a key that runs or ran: [`fail`](ServerExchange::fail) with [`Duplicate`](crate::ErrorCode::Duplicate) (REPLAY-6) |
+//! | limits | what the gateway's record allows is kept to (REC-6) | [`ServerOptions::request`] takes what its records promise: `frame` and `content` at least theirs, `wire` at least twice the content and 128 KiB (section 10) |
+//! | padding | [`ClientOptions::padding`] | what [`head`](ReceivedRequest::head)`().padding` asks for (PAD-3): [`Padding::None`](crate::padding::Padding::None) where it is `Some(false)` |
+//! | time | every deadline | that of a request: [`handle_deadline`](ServerExchange::handle_deadline) (ORDER-4) |
+//! | transport | what `poll_transmit` gave has left (ORDER-9): to the transport, or to a buffer of at most 64 KiB before it | the answer is not lost in a reset (ORDER-3, section 13.2) |
+//!
+//! Both ends of one, with the wire in a vector, as far as it is that short:
 //!
 //! ```
 //! use getrandom::SysRng;

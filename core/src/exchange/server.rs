@@ -47,6 +47,8 @@ pub struct ServerExchange<A = Aes256Gcm> {
     /// Nobody can tell where the next exchange would begin.
     broken: bool,
     queue: Queue,
+    /// [`ServerEvent::KeysRequested`] waits for its KEYS.
+    keys_asked: bool,
     /// [`ServerEvent::Request`] was given out, or is about to be.
     announced: bool,
     event: Option<ServerEvent>,
@@ -103,6 +105,7 @@ impl<A: RecordAead> ServerExchange<A> {
             cancelled: false,
             broken: false,
             queue: Queue::default(),
+            keys_asked: false,
             announced: false,
             event: None,
         })
@@ -138,8 +141,8 @@ impl<A: RecordAead> ServerExchange<A> {
         self.incoming.buffered() + request + response + self.queue.capacity()
     }
 
-    /// Takes bytes from the client and says how many; 0 while an event waits, while KEYS waits to be transmitted, or when the rest
-    /// belongs to the next exchange.
+    /// Takes bytes from the client and says how many; 0 while an event waits, while KEYS is asked for or waits to be transmitted, or
+    /// when the rest belongs to the next exchange.
     ///
     /// A request that breaks the protocol is refused, not an error here: it is read to its end, then answered (ORDER-3).
     pub fn handle_input(&mut self, input: &[u8], context: &mut ServerContext<'_>) -> usize {
@@ -158,8 +161,8 @@ impl<A: RecordAead> ServerExchange<A> {
                     }
                 }
                 ServerState::Done => break,
-                // One KEYS waits, however many ask for it: nothing else is in the queue before a request.
-                ServerState::AwaitOpen if self.queue.len() > 0 => break,
+                // RAW-2. One KEYS waits, however many ask for it: nothing else is in the queue before a request.
+                ServerState::AwaitOpen if self.keys_asked || self.queue.len() > 0 => break,
                 ServerState::Handling | ServerState::Responding if self.options.one_exchange => {
                     if self.state == ServerState::Handling {
                         self.refuse(Malformed::TrailingBytes.into());
@@ -296,6 +299,7 @@ impl<A: RecordAead> ServerExchange<A> {
         // Before what comes next there may be another late CANCEL (RAW-3).
         self.cancelled = false;
         if version == VERSION {
+            self.keys_asked = true;
             self.event = Some(ServerEvent::KeysRequested);
         } else {
             let code = RejectCode::Version;
@@ -318,7 +322,8 @@ impl<A: RecordAead> ServerExchange<A> {
             return Ok(());
         };
         // Its header was found to follow before its body was awaited.
-        let content = opener.open(self.incoming.frame(), |_| true)?.content;
+        let (opened, _) = opener.open(self.incoming.frame(), Some)?;
+        let content = opened.content;
         match kind {
             FrameType::Head => {
                 let head = RequestHead::decode(content)?;
@@ -361,12 +366,12 @@ impl<A: RecordAead> ServerExchange<A> {
                 context.now,
             ) {
                 Admission::Admitted => return Ok(()),
+                Admission::Full => return Err(Environment::ReplayWindow.into()),
                 Admission::Replayed => ErrorCode::Replay,
-                Admission::Full => ErrorCode::Busy,
                 Admission::TooOld => ErrorCode::Time,
             }
         };
-        self.start_draining(Refusal::Error(code), Misuse::State("replay window").into());
+        self.start_draining(Refusal::Error(code), PeerError::NotAdmitted(code).into());
         Ok(())
     }
 
@@ -397,9 +402,14 @@ impl<A: RecordAead> ServerExchange<A> {
     /// Answers [`ServerEvent::KeysRequested`].
     ///
     /// # Errors
-    /// [`Misuse`] if the set does not fit a frame.
+    /// [`Misuse`] if nobody has asked since the last time, or if the set does not fit a frame.
     pub fn send_keys(&mut self, keys: &KeySet) -> Result<(), Error> {
-        self.push_clear(FrameType::Keys, &keys.to_bytes())
+        if !self.keys_asked {
+            return Err(Misuse::State("nobody has asked for the keys").into());
+        }
+        self.push_clear(FrameType::Keys, &keys.to_bytes())?;
+        self.keys_asked = false;
+        Ok(())
     }
 
     fn push_clear(&mut self, kind: FrameType, body: &[u8]) -> Result<(), Error> {

@@ -79,6 +79,11 @@ impl<'a> Headers<'a> {
         })
     }
 
+    /// Whether all of them may travel in this direction: they may have been collected for the other.
+    pub(super) fn fit(&self, direction: Direction) -> bool {
+        self.iter().all(|(name, _)| direction.allows(name))
+    }
+
     /// The bytes on the wire.
     pub(super) fn as_bytes(&self) -> &'a [u8] {
         self.0

@@ -109,6 +109,9 @@ impl<'a> RequestHead<'a> {
             Malformed::Head(field) => Misuse::Head(field),
             _ => Misuse::Head("value"),
         })?;
+        if !self.headers.fit(Direction::Request) {
+            return Err(Misuse::Head("headers"));
+        }
         let mut writer = Writer::new(out);
         writer.field(METHOD, self.method.as_bytes());
         writer.field(PATH, self.path.as_bytes());

@@ -84,6 +84,9 @@ impl<'a> ResponseHead<'a> {
         {
             return Err(Misuse::Head("content type"));
         }
+        if !self.headers.fit(Direction::Response) {
+            return Err(Misuse::Head("headers"));
+        }
         let mut writer = Writer::new(out);
         writer.field(STATUS, &self.status.to_be_bytes());
         if let Some(value) = self.content_type {

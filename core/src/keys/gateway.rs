@@ -9,9 +9,10 @@ use rand_core::TryCryptoRng;
 use sealwire_memlock::{SecureArray, SecureMemory};
 use sha2::{Digest, Sha256};
 
+use super::body::MAX_RECORDS;
 use super::pin::{IDENTITY_LEN, Pin};
 use super::record::{KEY_ID_LEN, KeyRecord, SKEW, key_id, signed_parts};
-use super::set::{KeySet, MAX_RECORDS, SignedRecord};
+use super::set::{KeySet, SignedRecord};
 use crate::agreement::{KeyAgreement, Keys, RustCrypto, derive_key_pair};
 use crate::error::{Environment, Error, Malformed, Misuse, RejectCode};
 use crate::frame::DEFAULT_MAX_FRAME;
@@ -141,7 +142,7 @@ impl EpochKey {
     /// Makes a key that is valid in `[not_before, not_after)`.
     ///
     /// # Errors
-    /// [`Environment`] if randomness or memory cannot be had; [`Malformed::Keys`] for an empty time span or a frame below 1024.
+    /// [`Environment`] if randomness or memory cannot be had; [`Misuse::State`] for an empty time span or a frame below 1024.
     pub fn generate<R: TryCryptoRng + ?Sized>(
         identity: &Identity,
         suite: Suite,
@@ -261,7 +262,8 @@ impl KeyRing {
         &self.identity
     }
 
-    /// Makes the keys that are missing at `now`, wipes those that have ended (TIME-2), and says when to call again.
+    /// Makes the keys that are missing at `now`, wipes those that have ended (TIME-2) or were made while the clock was ahead, and says when to
+    /// call again.
     ///
     /// # Errors
     /// [`Environment`] if randomness or memory cannot be had. Keys that exist stay. [`Misuse::State`] for a lifetime of 0, or a
@@ -271,17 +273,16 @@ impl KeyRing {
         now: UnixTime,
         rng: &mut R,
     ) -> Result<UnixTime, Error> {
-        self.keys.retain(|key| now < key.end());
+        // A key of a time that has not come was made while the clock was ahead. No client with a clock takes it; those without one would take
+        // no other, for as long as the clock was ahead.
+        let latest = now.saturating_add(SKEW);
+        self.keys
+            .retain(|key| now < key.end() && key.not_before <= latest);
         let half = self.lifetime / 2;
         let mut next = now.saturating_add(half);
         for &suite in &self.suites {
-            // A key of a time that has not come was made while the clock was ahead: no client would take it.
-            let newest = self
-                .keys
-                .iter()
-                .filter(|key| key.suite == suite && key.not_before <= now.saturating_add(SKEW))
-                .map(|key| key.not_before)
-                .max();
+            let of_suite = self.keys.iter().filter(|key| key.suite == suite);
+            let newest = of_suite.map(|key| key.not_before).max();
             match newest.map(|not_before| not_before.saturating_add(half)) {
                 Some(due) if due > now => next = next.min(due),
                 _ => {
@@ -306,6 +307,8 @@ impl KeyRing {
 
     /// Puts attestation evidence beside the records that have none: `evidence` is given each record and its SHA-256, which the
     /// evidence must commit to. Call it after each [`rotate`](Self::rotate); what gives `None` is asked for again the next time.
+    /// Every client reads 64 KiB of the JSON document, those of this crate 256 KiB: what evidence adds is the host's to keep
+    /// within that (spec section 5.3).
     pub fn attest(&mut self, mut evidence: impl FnMut(&[u8], &[u8; 32]) -> Option<Vec<u8>>) {
         for key in &mut self.keys {
             if key.signed.evidence.is_none() {

@@ -1,8 +1,10 @@
 //! Keys and trust (spec section 5).
 //!
 //! A gateway signs short-lived *epoch* keys with its long-lived *identity*; a [`Pin`] is the SHA-256 of the identity, so that rotation
-//! never breaks one. Clients parse a `KeySet`, decide whether they trust its identity, and get a `GatewayKey`.
+//! never breaks one. Clients parse a `KeySet`, decide whether they trust its identity, and get a `GatewayKey`; without a heap, a
+//! [`KeysBody`] and a [`KeyRecord`].
 
+mod body;
 #[cfg(feature = "alloc")]
 mod gateway;
 mod pin;
@@ -11,6 +13,7 @@ mod record;
 mod set;
 
 pub use crate::agreement::Keys;
+pub use body::KeysBody;
 #[cfg(feature = "alloc")]
 pub use gateway::{EpochKey, Identity, KeyRing, RecordLimits};
 pub use pin::{IDENTITY_LEN, ParsePinError, Pin};

@@ -11,9 +11,12 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::body::{self, KeysBody, MAX_RECORDS};
 use super::pin::{IDENTITY_LEN, Pin};
-use super::record::{KEY_ID_LEN, KeyRecord, SIGNATURE_LEN, is_valid_between, key_id, verify};
-use crate::error::Malformed;
+use super::record::{KEY_ID_LEN, SIGNATURE_LEN, is_valid_between};
+#[cfg(doc)]
+use crate::error::Environment;
+use crate::error::{Error, Malformed};
 use crate::suite::Suite;
 use crate::time::UnixTime;
 
@@ -21,8 +24,6 @@ use crate::time::UnixTime;
 const MAX_JSON: usize = 256 * 1024;
 /// What every client reads of JSON, in bytes. Of base64 there is more than of the bytes in it, so a set that fits here fits KEYS.
 const EVERY_CLIENT_READS: usize = 64 * 1024;
-/// More records than any gateway has use for.
-pub(super) const MAX_RECORDS: usize = 64;
 /// The longest record, in bytes: what its length in KEYS can say (REC-5). Those of known suites have at most 1283.
 const MAX_RECORD: usize = u16::MAX as usize;
 
@@ -176,38 +177,25 @@ impl KeySet {
         EVERY_CLIENT_READS - around - base64_len(IDENTITY_LEN)
     }
 
-    /// Reads the body of a KEYS frame.
+    /// Reads the body of a KEYS frame. Anyone on the way can make it long, so its memory is asked for.
     ///
     /// # Errors
-    /// [`Malformed::Keys`] names the field.
-    pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
-        let (identity, rest) = body
-            .split_first_chunk::<IDENTITY_LEN>()
-            .ok_or(Malformed::Keys("identity"))?;
-        let (&count, mut rest) = rest.split_first().ok_or(Malformed::Keys("count"))?;
+    /// [`Malformed::Keys`] names the field; [`Environment::Memory`] if there is no memory for the records.
+    pub fn parse(body: &[u8]) -> Result<Self, Error> {
+        let body = KeysBody::parse(body)?;
         let mut records = Vec::new();
-        for _ in 0..count {
-            let (length, after) = rest
-                .split_first_chunk::<2>()
-                .ok_or(Malformed::Keys("length"))?;
-            let length = usize::from(u16::from_be_bytes(*length));
-            let (record, after) = after
-                .split_at_checked(length)
-                .ok_or(Malformed::Keys("length"))?;
-            let (signature, after) = after
-                .split_first_chunk()
-                .ok_or(Malformed::Keys("signature"))?;
+        records.try_reserve_exact(body.records().count())?;
+        for (bytes, signature) in body.records() {
+            let mut record = Vec::new();
+            record.try_reserve_exact(bytes.len())?;
+            record.extend_from_slice(bytes);
             records.push(SignedRecord {
-                record: record.into(),
+                record,
                 signature: *signature,
                 evidence: None,
             });
-            rest = after;
         }
-        if !rest.is_empty() {
-            return Err(Malformed::Keys("length"));
-        }
-        Self::new(*identity, records)
+        Ok(Self::new(*body.identity(), records)?)
     }
 
     /// The body of a KEYS frame; evidence travels by HTTP only.
@@ -324,26 +312,12 @@ impl KeySet {
         suite: Suite,
         now: UnixTime,
     ) -> Result<(GatewayKey, usize), Malformed> {
-        let mut best: Option<(KeyRecord<'_>, usize)> = None;
-        let mut of_suite = false;
-        for (place, signed) in self.records.iter().enumerate() {
-            verify(&self.identity, &signed.record, &signed.signature)?;
-            let record = KeyRecord::parse(&signed.record)?;
-            of_suite |= record.suite == Some(suite);
-            let later = best
-                .as_ref()
-                .is_none_or(|(known, _)| record.not_before > known.not_before);
-            if record.suite == Some(suite) && record.is_valid_at(now) && later {
-                best = Some((record, place));
-            }
-        }
-        let (record, place) = best.ok_or(match of_suite {
-            true => Malformed::KeyTime,
-            false => Malformed::NoKey,
-        })?;
+        let records = self.records.iter();
+        let signed = records.map(|signed| (&signed.record[..], &signed.signature));
+        let (record, key_id, place) = body::find(&self.identity, signed, suite, now)?;
         let key = GatewayKey {
             suite,
-            key_id: key_id(&self.records[place].record),
+            key_id,
             public_key: record.public_key.into(),
             not_before: record.not_before,
             not_after: record.not_after,

@@ -2,6 +2,7 @@
 
 use aead::{Key, Nonce};
 use core::marker::PhantomData;
+use zeroize::Zeroize;
 
 use crate::error::{Malformed, Misuse, PeerError};
 use crate::frame::{
@@ -18,6 +19,7 @@ pub(crate) const MAX_FRAMES: u64 = 1 << 32;
 pub(crate) struct Sealer<A, S: KeyStore> {
     keys: KeyBlock<S>,
     sequence: u64,
+    failed: bool,
     cipher: PhantomData<A>,
 }
 
@@ -26,6 +28,7 @@ impl<A: RecordAead, S: KeyStore> Sealer<A, S> {
         Self {
             keys,
             sequence: 0,
+            failed: false,
             cipher: PhantomData,
         }
     }
@@ -33,7 +36,8 @@ impl<A: RecordAead, S: KeyStore> Sealer<A, S> {
     /// Seals the frame at the start of `frame`, whose content already stands at [`CONTENT_OFFSET`](crate::frame::CONTENT_OFFSET). The frame takes
     /// `size` bytes; what `content_len` leaves of it becomes zeros.
     ///
-    /// Nothing changes on an error, so that the call can be made again with a larger buffer.
+    /// Nothing changes on an error, so that the call can be made again with a larger buffer. Only where the cipher itself fails is
+    /// this the end of the direction: what it left in the frame is wiped, and its nonce is not used again.
     pub(crate) fn seal(
         &mut self,
         kind: FrameType,
@@ -57,6 +61,14 @@ impl<A: RecordAead, S: KeyStore> Sealer<A, S> {
             return Err(too_large());
         }
         let header = FrameHeader::new(kind, needed - HEADER_LEN).map_err(|_| too_large())?;
+        if !may_hold(kind, content_len) {
+            return Err(Misuse::State(
+                "END and CANCEL have no content, HEAD and ERROR some",
+            ));
+        }
+        if self.failed {
+            return Err(Misuse::State("the record cipher has failed"));
+        }
         if self.sequence >= MAX_FRAMES {
             return Err(Misuse::State("this direction has carried 2^32 frames"));
         }
@@ -65,14 +77,18 @@ impl<A: RecordAead, S: KeyStore> Sealer<A, S> {
         let (plaintext, tag) = body.split_at_mut(needed - HEADER_LEN - TAG_LEN);
         plaintext[..CONTENT_LENGTH_LEN].copy_from_slice(&content_length.to_be_bytes());
         plaintext[CONTENT_LENGTH_LEN + content_len..].fill(0);
-        stack::record(|| {
+        let sealed = stack::record(|| {
             let nonce = nonce::<A>(self.keys.base_nonce(), self.sequence);
             let cipher = A::new(key::<A>(self.keys.key()));
             cipher
-                .encrypt_inout_detached(&nonce, head, plaintext.into())
+                .encrypt_inout_detached(&nonce, head, (&mut *plaintext).into())
                 .map(|t| tag.copy_from_slice(&t))
-        })
-        .map_err(|_| too_large())?;
+        });
+        self.failed = sealed.is_err();
+        if self.failed {
+            plaintext.zeroize();
+            return Err(Misuse::State("the record cipher has failed"));
+        }
         self.sequence += 1;
         Ok(())
     }
@@ -120,12 +136,13 @@ impl<A: RecordAead, S: KeyStore> Opener<A, S> {
         self.sequence > 0
     }
 
-    /// Opens exactly one whole frame in place, if its type follows: which is asked before its tag is (FRAME-7).
-    pub(crate) fn open<'a>(
+    /// Opens exactly one whole frame in place, if something `follows` its type: which is asked before its tag is (FRAME-7), and
+    /// given back.
+    pub(crate) fn open<'a, N>(
         &mut self,
         frame: &'a mut [u8],
-        follows: impl FnOnce(FrameType) -> bool,
-    ) -> Result<Opened<'a>, PeerError> {
+        follows: impl FnOnce(FrameType) -> Option<N>,
+    ) -> Result<(Opened<'a>, N), PeerError> {
         if self.poisoned {
             return Err(PeerError::Poisoned);
         }
@@ -135,11 +152,11 @@ impl<A: RecordAead, S: KeyStore> Opener<A, S> {
         Ok(opened)
     }
 
-    fn open_frame<'a>(
+    fn open_frame<'a, N>(
         &mut self,
         frame: &'a mut [u8],
-        follows: impl FnOnce(FrameType) -> bool,
-    ) -> Result<Opened<'a>, PeerError> {
+        follows: impl FnOnce(FrameType) -> Option<N>,
+    ) -> Result<(Opened<'a>, N), PeerError> {
         let (head, body) = frame
             .split_first_chunk_mut::<HEADER_LEN>()
             .ok_or(Malformed::FrameLength)?;
@@ -148,9 +165,10 @@ impl<A: RecordAead, S: KeyStore> Opener<A, S> {
         if header.body_len() != body.len() || self.sequence >= MAX_FRAMES {
             return Err(Malformed::FrameLength.into());
         }
-        if !kind.is_sealed() || !follows(kind) {
+        if !kind.is_sealed() {
             return Err(Malformed::Order.into());
         }
+        let next = follows(kind).ok_or(Malformed::Order)?;
         let (text, tag) = body.split_at_mut(header.body_len() - TAG_LEN);
         let tag: &[u8; TAG_LEN] = (&*tag).try_into().expect("split at TAG_LEN from the end");
         stack::record(|| {
@@ -158,7 +176,11 @@ impl<A: RecordAead, S: KeyStore> Opener<A, S> {
             let cipher = A::new(key::<A>(self.keys.key()));
             cipher.decrypt_inout_detached(&nonce, head, (&mut *text).into(), tag.into())
         })
-        .map_err(|_| PeerError::Undecryptable)?;
+        .map_err(|_| {
+            // SEAL-5: a cipher may decrypt before it compares.
+            text.zeroize();
+            PeerError::Undecryptable
+        })?;
         self.sequence += 1;
         let (length, rest) = text
             .split_first_chunk::<CONTENT_LENGTH_LEN>()
@@ -169,16 +191,10 @@ impl<A: RecordAead, S: KeyStore> Opener<A, S> {
         if padding.iter().fold(0, |all, byte| all | byte) != 0 {
             return Err(Malformed::Padding.into());
         }
-        // SEAL-7
-        let content_is_right = match kind {
-            FrameType::End | FrameType::Cancel => content.is_empty(),
-            FrameType::Head | FrameType::Error => !content.is_empty(),
-            _ => true,
-        };
-        if !content_is_right {
+        if !may_hold(kind, content.len()) {
             return Err(Malformed::Content.into());
         }
-        Ok(Opened { kind, content })
+        Ok((Opened { kind, content }, next))
     }
 
     /// Whether it has failed.
@@ -188,6 +204,15 @@ impl<A: RecordAead, S: KeyStore> Opener<A, S> {
 
     pub(crate) fn into_keys(self) -> KeyBlock<S> {
         self.keys
+    }
+}
+
+/// SEAL-7.
+fn may_hold(kind: FrameType, content_len: usize) -> bool {
+    match kind {
+        FrameType::End | FrameType::Cancel => content_len == 0,
+        FrameType::Head | FrameType::Error => content_len > 0,
+        _ => true,
     }
 }
 
@@ -232,8 +257,8 @@ mod tests {
         );
         assert_eq!(more, [0; 64]);
         let mut again = last;
-        assert!(opener.open(&mut last, |_| true).is_ok());
-        assert!(opener.open(&mut again, |_| true).is_err());
+        assert!(opener.open(&mut last, Some).is_ok());
+        assert!(opener.open(&mut again, Some).is_err());
         assert_eq!(opener.sequence, MAX_FRAMES);
     }
 

@@ -5,10 +5,11 @@ use sha2::{Digest, Sha256};
 
 use super::cipher::{Opened, Opener, Sealer};
 use super::server::OpenHeader;
-use crate::agreement::{KeyAgreement, RustCrypto, SEED_LEN};
+use crate::agreement::{KeyAgreement, RustCrypto, SEED_LEN, encapsulate_by};
 use crate::error::{Error, Malformed, Misuse, PeerError};
 use crate::frame::{FrameType, RESPONSE_NONCE_LEN};
 use crate::schedule::{KeyBlock, KeyStore};
+use crate::state::{ClientState, client_table, next};
 use crate::suite::RecordAead;
 
 /// Seals the frames of a request: HEAD, any number of DATA, END.
@@ -28,7 +29,7 @@ pub struct ResponseStart<S: KeyStore, A = Aes256Gcm> {
 /// Opens the frames of a response.
 pub struct ResponseOpener<S: KeyStore, A = Aes256Gcm> {
     opener: Opener<A, S>,
-    ended: bool,
+    state: ClientState,
     complete: bool,
 }
 
@@ -49,11 +50,12 @@ impl<S: KeyStore> RequestSealer<S> {
 
     /// Agrees on keys with the holder of `public_key`.
     ///
-    /// `seed` is fresh randomness and is wiped; `enc` receives the encapsulated key, [`Suite::enc_len`](crate::Suite::enc_len)
-    /// bytes, which follow `header` in the OPEN frame.
+    /// `seed` is fresh randomness and is wiped; the first [`Suite::enc_len`](crate::Suite::enc_len) bytes of `enc` receive the
+    /// encapsulated key, which follows `header` in the OPEN frame. A larger buffer, such as one of
+    /// [`Suite::MAX_ENC_LEN`](crate::Suite::MAX_ENC_LEN) for every suite, is left as it was behind them.
     ///
     /// # Errors
-    /// [`Malformed::PublicKey`] if the public key is not valid, [`Misuse::OutputTooSmall`] if `enc` is not of the right length.
+    /// [`Malformed::PublicKey`] if the public key is not valid, [`Misuse::OutputTooSmall`] if `enc` cannot hold it.
     pub fn new(
         header: &OpenHeader,
         public_key: &[u8],
@@ -93,11 +95,11 @@ impl<S: KeyStore, A: RecordAead> RequestSealer<S, A> {
         store: S,
     ) -> Result<Self, Error> {
         let needed = header.suite().enc_len();
-        if enc.len() != needed {
-            return Err(Misuse::OutputTooSmall { needed }.into());
-        }
+        let enc = enc
+            .get_mut(..needed)
+            .ok_or(Misuse::OutputTooSmall { needed })?;
         let mut keys = KeyBlock::new(store);
-        agreement.encapsulate(header, public_key, seed, enc, keys.secrets_mut())?;
+        encapsulate_by(agreement, header, public_key, seed, enc, keys.secrets_mut())?;
         Ok(Self {
             sealer: Sealer::new(keys),
             enc: Sha256::new_with_prefix(enc),
@@ -109,7 +111,7 @@ impl<S: KeyStore, A: RecordAead> RequestSealer<S, A> {
     /// The frame takes `size` bytes, or as few as it needs if that is more.
     ///
     /// # Errors
-    /// [`Misuse`]; nothing has changed.
+    /// [`Misuse`]; nothing has changed, unless the cipher failed ([`RecordAead`]), which ends the direction.
     pub fn seal_head(
         &mut self,
         frame: &mut [u8],
@@ -128,7 +130,7 @@ impl<S: KeyStore, A: RecordAead> RequestSealer<S, A> {
     /// Seals DATA, like [`seal_head`](Self::seal_head).
     ///
     /// # Errors
-    /// [`Misuse`]; nothing has changed.
+    /// [`Misuse`]; nothing has changed, unless the cipher failed ([`RecordAead`]), which ends the direction.
     pub fn seal_data(
         &mut self,
         frame: &mut [u8],
@@ -144,7 +146,7 @@ impl<S: KeyStore, A: RecordAead> RequestSealer<S, A> {
     /// Seals END and goes on to the response.
     ///
     /// # Errors
-    /// The sealer itself, unchanged, and [`Misuse`].
+    /// The sealer itself, unchanged unless the cipher failed ([`RecordAead`]), and [`Misuse`].
     #[allow(clippy::result_large_err)] // the caller gets its object back, whatever its size
     pub fn seal_end(
         mut self,
@@ -169,7 +171,7 @@ impl<S: KeyStore, A: RecordAead> ResponseStart<S, A> {
     /// Seals CANCEL (ORDER-6), at most once.
     ///
     /// # Errors
-    /// [`Misuse`]; nothing has changed.
+    /// [`Misuse`]; nothing has changed, unless the cipher failed ([`RecordAead`]), which ends the direction.
     pub fn seal_cancel(&mut self, frame: &mut [u8], size: usize) -> Result<(), Misuse> {
         if self.cancelled {
             return Err(Misuse::State("cancelled already"));
@@ -185,34 +187,31 @@ impl<S: KeyStore, A: RecordAead> ResponseStart<S, A> {
         keys.start_response(self.enc, response_nonce);
         ResponseOpener {
             opener: Opener::new(keys),
-            ended: false,
+            state: ClientState::AwaitHead,
             complete: false,
         }
     }
 }
 
 impl<S: KeyStore, A: RecordAead> ResponseOpener<S, A> {
+    /// Whether a frame of this type may come next. [`open`](Self::open) asks it as well; who finds frames by their headers asks it
+    /// before the limit on their size (FRAME-7).
+    pub fn expects(&self, kind: FrameType) -> bool {
+        next(client_table(), self.state, kind).is_some()
+    }
+
     /// Opens one whole frame in place: HEAD, DATA, END or ERROR.
     ///
     /// # Errors
     /// [`PeerError`]; from then on every call returns [`PeerError::Poisoned`]. [`Malformed::TrailingBytes`] after END or ERROR.
     pub fn open<'a>(&mut self, frame: &'a mut [u8]) -> Result<Opened<'a>, PeerError> {
-        if self.ended {
+        if self.state == ClientState::Done {
             return Err(Malformed::TrailingBytes.into());
         }
-        // Only HEAD goes on: ERROR in its place is the end.
-        let head_opened = self.opener.has_opened();
-        let opened = self.opener.open(frame, |kind| match kind {
-            FrameType::Head => !head_opened,
-            FrameType::Data | FrameType::End => head_opened,
-            FrameType::Error => true,
-            _ => false,
-        })?;
-        match opened.kind {
-            FrameType::End => (self.ended, self.complete) = (true, true),
-            FrameType::Error => self.ended = true,
-            _ => {}
-        }
+        let follows = |kind| next(client_table(), self.state, kind);
+        let (opened, state) = self.opener.open(frame, follows)?;
+        self.state = state;
+        self.complete = opened.kind == FrameType::End;
         Ok(opened)
     }
 

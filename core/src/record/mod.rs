@@ -14,6 +14,19 @@
 //! What needs a larger buffer says how large ([`Misuse::OutputTooSmall`](crate::Misuse::OutputTooSmall),
 //! [`Peek::NeedMore`](crate::frame::Peek::NeedMore)), has changed nothing, and can be called again.
 //!
+//! What this level leaves to its caller, who has the memory and the clock for it:
+//!
+//! | | client | gateway |
+//! |---|---|---|
+//! | keys | [`KeysBody`](crate::keys::KeysBody), its pin judged (TRUST-1); the limits in the record (REC-6) | which key, until when (OPEN-1, OPEN-2): [`Keys`](crate::keys::Keys) |
+//! | HEAD | that the response names the request's exchange id (HEAD-6) | the time, and that the request is new (REPLAY-1, REPLAY-2) |
+//! | limits | content and wire bytes of the response (LIMIT-1) | the same of the request |
+//! | padding | sizes of frames, and cover frames (section 9) | the same |
+//! | refusals | REJECT and ACCEPT that come early (ORDER-9); [`ErrorCode::parse`](crate::ErrorCode::parse) | which one (ORDER-4), and reading on (ORDER-3) |
+//!
+//! CANCEL is sealed before [`accept`](ResponseStart::accept), where the keys of the request end (KEY-3), and kept for the moment in which
+//! it is wanted.
+//!
 //! A whole exchange, with nothing but arrays:
 //!
 //! ```

@@ -8,6 +8,7 @@ use crate::agreement::{KeyAgreement, Keys, RustCrypto};
 use crate::error::{Error, Misuse, PeerError, RejectCode};
 use crate::frame::{FrameType, RESPONSE_NONCE_LEN, VERSION};
 use crate::schedule::{KEY_BLOCK_LEN, KeyBlock, KeyStore};
+use crate::state::{ClientState, ServerState, client_table, next, server_table};
 use crate::suite::{RecordAead, Suite};
 use crate::time::UnixTime;
 
@@ -92,17 +93,14 @@ pub(crate) fn agree(
 pub struct RequestOpener<S: KeyStore, A = Aes256Gcm> {
     opener: Opener<A, S>,
     enc: Sha256,
-    ended: bool,
-    cancelled: bool,
+    state: ServerState,
 }
 
 /// Seals the frames of a response: HEAD, any number of DATA, END; or ERROR.
 pub struct ResponseSealer<S: KeyStore, A = Aes256Gcm> {
     sealer: Sealer<A, S>,
-    /// The request was, so that it may have an answer.
-    is_whole: bool,
-    head_sealed: bool,
-    ended: bool,
+    /// Of the client that will open them.
+    state: ClientState,
 }
 
 impl<S: KeyStore> RequestOpener<S> {
@@ -156,9 +154,14 @@ impl<S: KeyStore, A: RecordAead> RequestOpener<S, A> {
         Self {
             opener: Opener::new(keys),
             enc: Sha256::new_with_prefix(enc),
-            ended: false,
-            cancelled: false,
+            state: ServerState::AwaitHead,
         }
+    }
+
+    /// Whether a frame of this type may come next. [`open`](Self::open) asks it as well; who finds frames by their headers asks it
+    /// before the limit on their size (FRAME-7).
+    pub fn expects(&self, kind: FrameType) -> bool {
+        next(server_table(), self.state, kind).is_some()
     }
 
     /// Opens one whole frame in place: HEAD, DATA, END, or CANCEL.
@@ -166,17 +169,13 @@ impl<S: KeyStore, A: RecordAead> RequestOpener<S, A> {
     /// # Errors
     /// [`PeerError`]; from then on every call returns [`PeerError::Poisoned`].
     pub fn open<'a>(&mut self, frame: &'a mut [u8]) -> Result<Opened<'a>, PeerError> {
-        let (ended, cancelled) = (self.ended, self.cancelled);
-        // HEAD is the first that can follow.
-        let head_opened = self.opener.has_opened();
-        let opened = self.opener.open(frame, |kind| match kind {
-            FrameType::Head => !head_opened,
-            FrameType::Data | FrameType::End => head_opened && !ended,
-            FrameType::Cancel => head_opened && !cancelled,
-            _ => false,
-        })?;
-        self.ended |= matches!(opened.kind, FrameType::End | FrameType::Cancel);
-        self.cancelled |= opened.kind == FrameType::Cancel;
+        let follows = |kind| next(server_table(), self.state, kind);
+        let (opened, state) = self.opener.open(frame, follows)?;
+        // Behind CANCEL comes nothing, another one included (ORDER-6).
+        self.state = match opened.kind {
+            FrameType::Cancel => ServerState::Done,
+            _ => state,
+        };
         Ok(opened)
     }
 
@@ -198,14 +197,15 @@ impl<S: KeyStore, A: RecordAead> RequestOpener<S, A> {
         if !self.can_respond() {
             return Err(self);
         }
-        let is_whole = self.ended && !self.cancelled && !self.opener.is_poisoned();
+        let is_whole = self.state == ServerState::Handling && !self.opener.is_poisoned();
         let mut keys = self.opener.into_keys();
         keys.start_response(self.enc, response_nonce);
         Ok(ResponseSealer {
             sealer: Sealer::new(keys),
-            is_whole,
-            head_sealed: false,
-            ended: false,
+            state: match is_whole {
+                true => ClientState::AwaitHead,
+                false => ClientState::AwaitError,
+            },
         })
     }
 }
@@ -214,7 +214,7 @@ impl<S: KeyStore, A: RecordAead> ResponseSealer<S, A> {
     /// Seals a frame of the response; content and sizes as in [`RequestSealer::seal_head`](super::RequestSealer::seal_head).
     ///
     /// # Errors
-    /// [`Misuse`]; nothing has changed.
+    /// [`Misuse`]; nothing has changed, unless the cipher failed ([`RecordAead`]), which ends the direction.
     pub fn seal(
         &mut self,
         kind: FrameType,
@@ -222,21 +222,10 @@ impl<S: KeyStore, A: RecordAead> ResponseSealer<S, A> {
         content_len: usize,
         size: usize,
     ) -> Result<(), Misuse> {
-        let allowed = match kind {
-            FrameType::Head => self.is_whole && !self.head_sealed && !self.ended,
-            FrameType::Data | FrameType::End => self.head_sealed && !self.ended,
-            FrameType::Error => !self.ended,
-            _ => false,
-        };
-        if !allowed {
-            return Err(Misuse::State("this frame cannot follow in the response"));
-        }
+        let state = next(client_table(), self.state, kind)
+            .ok_or(Misuse::State("this frame cannot follow in the response"))?;
         self.sealer.seal(kind, frame, content_len, size)?;
-        match kind {
-            FrameType::Head => self.head_sealed = true,
-            FrameType::End | FrameType::Error => self.ended = true,
-            _ => {}
-        }
+        self.state = state;
         Ok(())
     }
 }

@@ -51,7 +51,9 @@ pub enum SessionError {
     /// Someone, perhaps the gateway, refused in the clear.
     Rejected(RejectCode),
     /// The server behind the gateway answered with this status: a reason for another try, see
-    /// [`retry_reason`](super::ClientSession::retry_reason). After the last try such an answer is shown as any other.
+    /// [`retry_reason`](super::ClientSession::retry_reason). After the last try such an answer is shown as any other. A session ends with
+    /// it only on a raw stream, where such an answer was thrown away, to its end or to where it broke, and too little of the time for
+    /// everything is left to wait.
     Status {
         /// Its status.
         status: u16,

@@ -5,10 +5,12 @@ use core::time::Duration;
 use rand_core::TryCryptoRng;
 
 use super::error::{Failure, SessionError};
-use super::machine::{ClientSession, Phase};
+use super::machine::{ClientSession, Phase, is_worth_another_try};
 #[cfg(doc)]
 use super::step::Step;
 use crate::error::{ErrorCode, RejectCode};
+use crate::exchange::ClientEvent;
+use crate::head::ResponseHead;
 use crate::suite::RecordAead;
 use crate::time::{Now, UnixTime};
 
@@ -58,17 +60,38 @@ impl<A: RecordAead> ClientSession<A> {
         if is_due && !self.settle_whole_answer() {
             let total = now.monotonic >= self.over();
             let what = if total { "everything" } else { self.waiting.2 };
-            self.phase = Phase::Failed(SessionError::Timeout { what });
+            self.end(SessionError::Timeout { what });
+        }
+    }
+
+    /// Whether the answer has begun, so that there is no other try (ERR-4): its HEAD was shown, or opened and waits to be.
+    pub(super) fn answer_has_begun(&self) -> bool {
+        let waiting = self.waiting_head();
+        self.head_shown || waiting.is_some_and(|head| !is_worth_another_try(head.status))
+    }
+
+    /// A HEAD that was opened and not taken yet.
+    pub(super) fn waiting_head(&self) -> Option<ResponseHead<'_>> {
+        match &self.phase {
+            Phase::Send(exchange) => match exchange.peek_event()? {
+                ClientEvent::Head(head) => Some(head),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
     /// Whether END verified. Then the answer is whole, whatever becomes of the connection, and the session done once its last event was
     /// taken.
     fn settle_whole_answer(&mut self) -> bool {
-        let whole = self.abandoned.is_none()
-            && matches!(&self.phase, Phase::Send(exchange) if exchange.has_completed());
+        let whole = self.is_answered();
         self.ended |= whole;
         whole
+    }
+
+    pub(super) fn is_answered(&self) -> bool {
+        self.abandoned.is_none()
+            && matches!(&self.phase, Phase::Send(exchange) if exchange.has_completed())
     }
 
     /// When the time for everything is over.
@@ -157,6 +180,8 @@ impl<A: RecordAead> ClientSession<A> {
         if self.give_up(now, rng) {
             return;
         }
+        let begun = self.answer_has_begun();
+        let retry_after = retry_after.or(self.waiting_head().and_then(|head| head.retry_after));
         let request = match core::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Send(exchange) => exchange.into_request(),
             Phase::FetchKeys(request) => request,
@@ -165,7 +190,7 @@ impl<A: RecordAead> ClientSession<A> {
                 return;
             }
         };
-        let may_retry = retry && !self.head_shown && self.attempt < self.config.retry.max_retries;
+        let may_retry = retry && !begun && self.attempt < self.config.retry.max_retries;
         let until = may_retry.then(|| {
             let wait = self.config.retry.wait(self.attempt, retry_after, rng);
             now.monotonic.saturating_add(wait)
@@ -177,7 +202,13 @@ impl<A: RecordAead> ClientSession<A> {
                 self.attempt += 1;
                 Phase::Wait(request, until, error)
             }
-            None => Phase::Failed(error),
+            None => Phase::Failed(error, Some(request)),
         };
+    }
+
+    /// Ends the session, whatever it is at.
+    pub(super) fn end(&mut self, error: SessionError) {
+        let request = core::mem::replace(&mut self.phase, Phase::Done).into_request();
+        self.phase = Phase::Failed(error, request);
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::error::{Malformed, RejectCode};
+use crate::error::{Error, Malformed, RejectCode};
 use crate::frame::{FrameHeader, FrameType, HEADER_LEN, VERSION};
 use crate::keys::KeySet;
 
@@ -31,42 +31,48 @@ impl KeysFetch {
         count
     }
 
-    /// Bytes of memory that it holds: at most a KEYS frame, and twice that where the buffer has just grown.
+    /// Bytes of memory that it holds: at most a KEYS frame.
     pub(super) fn buffered(&self) -> usize {
         self.frame.capacity()
     }
 
-    /// Takes bytes up to the end of the frame. Returns how many, and the answer once it is there. One that comes before the
-    /// question has left is none (RAW-2): behind half a KEYS_REQUEST nothing else could follow.
+    /// Takes bytes up to the end of the frame, counts them, and gives the answer once it is there. One that comes before the question
+    /// has left is none (RAW-2): behind half a KEYS_REQUEST nothing else could follow.
     pub(super) fn handle_input(
         &mut self,
         input: &[u8],
-    ) -> (usize, Option<Result<Answer, Malformed>>) {
-        let mut consumed = self.take(input, HEADER_LEN);
+        consumed: &mut usize,
+    ) -> Result<Option<Answer>, Error> {
+        *consumed += self.take(input, HEADER_LEN)?;
         let Some(header) = self.frame.first_chunk() else {
-            return (consumed, None);
+            return Ok(None);
         };
         // FRAME-3, FRAME-5: the length is checked before its memory is taken, and memory grows with what arrived.
-        let header = match FrameHeader::parse(*header) {
-            Ok(header) => header,
-            Err(error) => return (consumed, Some(Err(error))),
-        };
+        let header = FrameHeader::parse(*header)?;
         let is_answer = matches!(header.kind(), FrameType::Keys | FrameType::Reject);
         if !is_answer || self.sent < REQUEST.len() {
-            return (consumed, Some(Err(Malformed::Order)));
+            return Err(Malformed::Order.into());
         }
-        consumed += self.take(&input[consumed..], header.size());
+        *consumed += self.take(&input[*consumed..], header.size())?;
         let body = &self.frame[HEADER_LEN..];
-        let answer = (body.len() == header.body_len()).then(|| match header.kind() {
-            FrameType::Reject => Ok(Answer::Rejected(RejectCode::from_u8(body[0]))),
-            _ => KeySet::parse(body).map(Answer::Keys),
-        });
-        (consumed, answer)
+        if body.len() < header.body_len() {
+            return Ok(None);
+        }
+        Ok(Some(match header.kind() {
+            FrameType::Reject => Answer::Rejected(RejectCode::from_u8(body[0])),
+            _ => Answer::Keys(KeySet::parse(body)?),
+        }))
     }
 
-    fn take(&mut self, input: &[u8], upto: usize) -> usize {
+    /// Anyone on the way can make this grow, so it asks for memory, and ends a fetch where there is none, not the program.
+    fn take(&mut self, input: &[u8], upto: usize) -> Result<usize, Error> {
         let count = upto.saturating_sub(self.frame.len()).min(input.len());
+        let len = self.frame.len() + count;
+        if len > self.frame.capacity() {
+            let room = (self.frame.capacity() * 2).clamp(len, upto);
+            self.frame.try_reserve_exact(room - self.frame.len())?;
+        }
         self.frame.extend_from_slice(&input[..count]);
-        count
+        Ok(count)
     }
 }

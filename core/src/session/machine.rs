@@ -31,7 +31,22 @@ pub(super) enum Phase<A> {
     /// Until then, because of this.
     Wait(Request, Duration, SessionError),
     Done,
-    Failed(SessionError),
+    /// With the request, for whoever wants to send it once more.
+    Failed(SessionError, Option<Request>),
+}
+
+impl<A: RecordAead> Phase<A> {
+    pub(super) fn into_request(self) -> Option<Request> {
+        match self {
+            Self::Idle(request)
+            | Self::FetchKeys(request)
+            | Self::Judge(request, ..)
+            | Self::Wait(request, ..) => Some(request),
+            Self::Send(exchange) => Some(exchange.into_request()),
+            Self::Done => None,
+            Self::Failed(_, request) => request,
+        }
+    }
 }
 
 /// A request on its way to an answer. See the [module](super).
@@ -129,7 +144,7 @@ impl<A: RecordAead> ClientSession<A> {
             Phase::Send(_) => Ok(Step::Send),
             Phase::Wait(_, until, _) => Ok(Step::Wait(*until)),
             Phase::Done => Ok(Step::Done),
-            Phase::Failed(error) => Err(error.clone()),
+            Phase::Failed(error, _) => Err(error.clone()),
             Phase::Idle(_) => Err(Error::from(Misuse::State("no request")).into()),
         }
     }
@@ -142,7 +157,8 @@ impl<A: RecordAead> ClientSession<A> {
         rng: &mut R,
     ) -> Phase<A> {
         if now.monotonic >= self.over() {
-            return Phase::Failed(SessionError::Timeout { what: "everything" });
+            let error = SessionError::Timeout { what: "everything" };
+            return Phase::Failed(error, Some(request));
         }
         self.wait_for(
             now,
@@ -159,7 +175,7 @@ impl<A: RecordAead> ClientSession<A> {
         if request.idempotency_key.is_none() {
             match random_key(rng) {
                 Ok(key) => request.idempotency_key = Some(key),
-                Err(error) => return Phase::Failed(error.into()),
+                Err(error) => return Phase::Failed(error.into(), Some(request)),
             }
         }
         let (memory, options) = (&self.memory, self.config.options);
@@ -173,7 +189,7 @@ impl<A: RecordAead> ClientSession<A> {
             rng,
         ) {
             Ok(exchange) => Phase::Send(Box::new(exchange)),
-            Err((_, error)) => Phase::Failed(error.into()),
+            Err((request, error)) => Phase::Failed(error.into(), Some(request)),
         }
     }
 
@@ -187,7 +203,8 @@ impl<A: RecordAead> ClientSession<A> {
         }
     }
 
-    /// Writes the next bytes to send into `out`; 0 when there are none.
+    /// Writes the next bytes to send into `out`; 0 when there are none. What was written counts as having left (ORDER-9): send it, and
+    /// call again when all of it is the transport's, or in a buffer of at most 64 KiB before it.
     ///
     /// # Errors
     /// [`Environment`] if secure memory cannot be had.
@@ -196,7 +213,7 @@ impl<A: RecordAead> ClientSession<A> {
             Phase::Send(exchange) => {
                 let result = exchange.poll_transmit(out);
                 if let Err(error) = &result {
-                    self.phase = Phase::Failed(error.clone().into());
+                    self.end(error.clone().into());
                 }
                 result
             }
@@ -249,16 +266,21 @@ impl<A: RecordAead> ClientSession<A> {
                 }
             },
             Phase::FetchKeys(_) if self.config.is_raw() => {
-                let (consumed, answer) = self.keys.handle_input(input);
-                self.in_step = matches!(answer, Some(Ok(_)));
+                let mut consumed = 0;
+                let answer = self.keys.handle_input(input, &mut consumed);
+                self.in_step = matches!(answer, Ok(Some(_)));
+                if !matches!(answer, Ok(None)) {
+                    self.keys = KeysFetch::default();
+                }
                 match answer {
-                    Some(Ok(Answer::Keys(set))) => self.handle_key_set(now, set),
-                    Some(Ok(Answer::Rejected(code))) => {
+                    Ok(Some(Answer::Keys(set))) => self.handle_key_set(now, set),
+                    Ok(Some(Answer::Rejected(code))) => {
                         let retry = code == RejectCode::Busy;
                         self.fail(now, SessionError::Rejected(code), retry, None, rng);
                     }
-                    Some(Err(error)) => self.handle_key_error(error),
-                    None => {}
+                    Ok(None) => {}
+                    Err(Error::Peer(PeerError::Malformed(error))) => self.handle_key_error(error),
+                    Err(error) => self.end(error.into()),
                 }
                 consumed
             }
@@ -299,7 +321,7 @@ impl<A: RecordAead> ClientSession<A> {
         let can_continue = exchange.can_continue();
         let verdict = match exchange.peek_event()? {
             ClientEvent::Head(head)
-                if matches!(head.status, 429 | 500 | 502 | 503 | 504)
+                if is_worth_another_try(head.status)
                     && attempts_left
                     && has_time(head.retry_after) =>
             {
@@ -374,6 +396,9 @@ impl<A: RecordAead> ClientSession<A> {
     /// On a raw stream, which goes on, this is also how the session is told that nothing more is wanted of it, once
     /// [`SessionEvent::Complete`] was there.
     pub fn handle_eof<R: TryCryptoRng + ?Sized>(&mut self, now: Now, rng: &mut R) {
+        // An exchange that is cut gives out nothing more, its HEAD included.
+        let begun = self.answer_has_begun();
+        let retry_after = self.waiting_head().and_then(|head| head.retry_after);
         let exchange = match &mut self.phase {
             Phase::Send(exchange) => exchange,
             Phase::FetchKeys(_) if self.config.is_raw() => {
@@ -393,8 +418,8 @@ impl<A: RecordAead> ClientSession<A> {
                 Some(_) => self.ended = true,
             },
             Err(error) => {
-                let truncated = error == PeerError::Truncated;
-                self.fail(now, error.into(), truncated, None, rng);
+                let truncated = error == PeerError::Truncated && !begun;
+                self.fail(now, error.into(), truncated, retry_after, rng);
             }
         }
     }
@@ -419,6 +444,16 @@ impl<A: RecordAead> ClientSession<A> {
     pub const fn gateway(&self) -> &GatewayState {
         &self.gateway
     }
+
+    /// The request, if its answer did not come whole: another session can send it. It has the idempotency key of every try so far, so
+    /// that a gateway that has run it does not run it again (REPLAY-6). A session holds it in secure memory until it is taken, or the
+    /// session dropped.
+    pub fn into_request(self) -> Option<Request> {
+        match self.is_answered() {
+            true => None,
+            false => self.phase.into_request(),
+        }
+    }
 }
 
 impl<A> core::fmt::Debug for ClientSession<A> {
@@ -427,6 +462,11 @@ impl<A> core::fmt::Debug for ClientSession<A> {
             .field("attempt", &self.attempt)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether a response of this status, which was shown to nobody, may be thrown away for another try (ERR-4).
+pub(super) const fn is_worth_another_try(status: u16) -> bool {
+    matches!(status, 429 | 500 | 502 | 503 | 504)
 }
 
 /// 128 random bits in hexadecimal.

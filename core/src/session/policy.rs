@@ -27,7 +27,9 @@ pub enum Trust {
 /// How often and when to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Tries after the first.
+    /// Tries after the first. Those that the protocol itself leads to do not count, and need no wait: one that is sealed again for a
+    /// clock or a replay (ERROR(time), ERROR(replay)), one with keys that were fetched anew (ERR-3), and those on connections that had
+    /// been kept and were dead ([`handle_stale_connection`](super::ClientSession::handle_stale_connection)).
     pub max_retries: u32,
     /// The wait before the first retry; doubled for each one after it, and jittered down by up to half.
     pub base: Duration,
@@ -79,7 +81,7 @@ impl RetryPolicy {
 pub struct Timeouts {
     /// For a connection.
     pub connect: Duration,
-    /// From the connection to the first byte of an answer, which for a whole answer is when the model is done.
+    /// From the connection to the HEAD of an answer, which for a whole answer is when the model is done. ACCEPT does not end it.
     pub first_byte: Duration,
     /// Between two pieces of an answer. Cover frames are not pieces.
     pub idle: Duration,
@@ -101,7 +103,8 @@ impl Default for Timeouts {
 /// How a session behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionConfig {
-    /// The suite; nothing the peer says changes it (SUITE-1).
+    /// The suite; nothing the peer says changes it (SUITE-1). It is [`Suite::P256`] until another is chosen, also where the hybrid is
+    /// compiled in: what is recorded today is safe from a future quantum computer only with that one.
     pub suite: Suite,
     /// How the gateway's identity is judged.
     pub trust: Trust,
@@ -131,7 +134,8 @@ impl SessionConfig {
     }
 }
 
-/// What is known of a gateway between sessions: keep it in the client and hand a copy to each session.
+/// What is known of a gateway between sessions: keep it in the client and hand a copy to each session. All of them must count
+/// [`Now::monotonic`] from one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GatewayState {
     /// The key to seal to, its identity judged.
@@ -141,7 +145,7 @@ pub struct GatewayState {
     /// Whether a pin or the caller vouched for that identity, and whether the caller did for the key itself.
     pub(super) judged: bool,
     pub(super) each_key_judged: bool,
-    /// The gateway's clock, when it was last told, and the monotonic time then.
+    /// The gateway's clock, when it was last told, and the monotonic time then: sessions that share this share that clock's origin.
     pub(super) clock: Option<(UnixTime, Duration)>,
 }
 

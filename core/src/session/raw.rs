@@ -17,7 +17,8 @@ pub(super) struct Abandoned {
 }
 
 impl<A: RecordAead> ClientSession<A> {
-    /// Whether the raw stream of the try that is over may carry another exchange (ORDER-7). If not, close it.
+    /// Whether the raw stream of the try that is over may carry another exchange (ORDER-7). If not, close it; close it also if more had
+    /// arrived than the session took, for nothing arrives unasked.
     pub const fn can_carry_on(&self) -> bool {
         self.in_step
     }
@@ -46,10 +47,17 @@ impl<A: RecordAead> ClientSession<A> {
     /// A connection that was kept from an earlier exchange turned out to be closed, before anything of the reply came:
     /// tries again at once, sealed afresh. For connections that were just made, there is
     /// [`handle_failure`](Self::handle_failure), which waits and counts.
-    pub fn handle_stale_connection(&mut self) {
-        if !self.head_shown && self.abandoned.is_none() {
+    ///
+    /// False, and nothing has changed, once an answer has begun or was [cancelled](Self::cancel): then it is a failure like any other. Nor
+    /// does it change anything where nothing is under way.
+    #[must_use = "where it is false the connection has failed, and nothing was done about it"]
+    pub fn handle_stale_connection(&mut self) -> bool {
+        let is_under_way = matches!(self.phase, Phase::Send(_) | Phase::FetchKeys(_));
+        let is_stale = is_under_way && !self.answer_has_begun() && self.abandoned.is_none();
+        if is_stale {
             self.again();
         }
+        is_stale
     }
 
     /// Throws away what there is of an abandoned answer.

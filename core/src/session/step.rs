@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 #[cfg(doc)]
-use super::ClientSession;
+use super::{ClientSession, Trust};
 use crate::head::ResponseHead;
 use crate::record::Complete;
 
@@ -13,7 +13,7 @@ use crate::record::Complete;
 pub enum Step {
     /// Fetch the key set: over HTTP by a request of its own; on a raw stream, as in [`Step::Send`].
     FetchKeys,
-    /// Judge the identity in [`ClientSession::key_set`].
+    /// Judge the identity in [`ClientSession::key_set`]; with [`Trust::AskEachKey`] the record in [`ClientSession::candidate`].
     Judge,
     /// Open a connection or request of its own, send what [`ClientSession::poll_transmit`] gives, feed what comes back.
     Send,

@@ -29,11 +29,12 @@ impl<A: RecordAead> ClientSession<A> {
         };
         let found = set.pin();
         if let Some(expected) = known.filter(|known| *known != found) {
-            self.phase = Phase::Failed(SessionError::Identity { expected, found });
+            let error = SessionError::Identity { expected, found };
+            self.phase = Phase::Failed(error, Some(request));
             return;
         }
         self.phase = match (self.config.trust, set.find(self.config.suite, now.unix)) {
-            (_, Err(error)) => Phase::Failed(SessionError::Keys(error)),
+            (_, Err(error)) => Phase::Failed(SessionError::Keys(error), Some(request)),
             (Trust::Ask, Ok(key)) if known.is_none() => Phase::Judge(request, set, key),
             (Trust::AskEachKey, Ok(key)) => Phase::Judge(request, set, key),
             (_, Ok((key, _))) => self.accept_key(request, found, key),
@@ -62,7 +63,9 @@ impl<A: RecordAead> ClientSession<A> {
             Phase::Judge(request, set, (key, _)) if trusted => {
                 self.accept_key(request, set.pin(), key)
             }
-            Phase::Judge(_, set, _) => Phase::Failed(SessionError::Untrusted { found: set.pin() }),
+            Phase::Judge(request, set, _) => {
+                Phase::Failed(SessionError::Untrusted { found: set.pin() }, Some(request))
+            }
             other => other,
         };
     }
@@ -79,7 +82,7 @@ impl<A: RecordAead> ClientSession<A> {
     /// The key set could not be read.
     pub fn handle_key_error(&mut self, error: Malformed) {
         if matches!(self.phase, Phase::FetchKeys(_)) {
-            self.phase = Phase::Failed(SessionError::Keys(error));
+            self.end(SessionError::Keys(error));
         }
     }
 }

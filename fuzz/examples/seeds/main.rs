@@ -11,8 +11,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Larger seeds slow every mutation down, and reach nothing that smaller ones do not.
+/// Larger seeds slow every mutation down, and reach nothing that smaller ones do not; but a HEAD has one field alone that may be as long, and
+/// libFuzzer makes no input longer than the longest seed.
 const LARGEST: usize = 8 * 1024;
+const LARGEST_HEAD: usize = 16 * 1024;
 
 /// The corpora of all targets.
 struct Seeds {
@@ -24,7 +26,12 @@ impl Seeds {
     /// Adds a seed, unless the target has the same bytes already.
     fn add(&mut self, target: &str, name: &str, bytes: &[u8]) {
         let is_new = self.written.insert((target.into(), bytes.into()));
-        if is_new && bytes.len() <= LARGEST {
+        let largest = if target == "head" {
+            LARGEST_HEAD
+        } else {
+            LARGEST
+        };
+        if is_new && bytes.len() <= largest {
             let folder = self.folder.join(target);
             fs::create_dir_all(&folder).expect("a writable repository");
             fs::write(folder.join(name), bytes).expect("a writable repository");

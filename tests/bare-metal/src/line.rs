@@ -2,8 +2,7 @@
 
 use core::time::Duration;
 
-use sealwire_core::PeerError;
-use sealwire_core::cobs::{Decoder, Encoder};
+use sealwire_core::cobs::{Encoder, Packet, Receiver};
 
 use crate::BUFFER;
 use crate::board::clock;
@@ -23,14 +22,14 @@ const ENABLE_BOTH: u32 = 3;
 pub enum LineError {
     /// None in time.
     Timeout,
-    /// A packet that holds none (RAW-1): an exchange that is under way ends with it (RAW-4).
-    Packet(PeerError),
+    /// A packet that holds none: what was under way is over, and the line goes on (RAW-4).
+    Lost,
 }
 
 /// The serial line.
 pub struct Line {
     encoder: Encoder,
-    decoder: Decoder<[u8; BUFFER]>,
+    receiver: Receiver<[u8; BUFFER]>,
 }
 
 impl Line {
@@ -41,8 +40,13 @@ impl Line {
         put(0);
         Self {
             encoder: Encoder::new(),
-            decoder: Decoder::new([0; BUFFER]),
+            receiver: Receiver::client([0; BUFFER]),
         }
+    }
+
+    /// What still comes of an earlier exchange is passed over from here on (RAW-4).
+    pub fn forget(&mut self) {
+        self.receiver.forget();
     }
 
     /// Sends bytes of frames, cut wherever they may be; each frame leaves in a packet of its own.
@@ -52,13 +56,17 @@ impl Line {
             let (taken, written) = self.encoder.encode(bytes, &mut packet);
             packet[..written].iter().for_each(|byte| put(*byte));
             bytes = &bytes[taken..];
+            if let Some(kind) = self.encoder.frame_type() {
+                self.receiver.handle_sent(kind);
+            }
             if written == 0 && bytes.is_empty() {
                 break;
             }
         }
     }
 
-    /// Waits until `deadline` for a frame, copies it to the start of `buffer`, to be opened there, and returns its size.
+    /// Waits until `deadline` for a frame that answers what was sent, copies it to the start of `buffer`, to be opened there, and returns
+    /// its size. What else stands on the line is passed over.
     ///
     /// # Errors
     /// [`LineError`]; the next call begins with the next packet.
@@ -68,11 +76,15 @@ impl Line {
         deadline: Duration,
     ) -> Result<usize, LineError> {
         loop {
-            self.decoder.handle_input(&[byte(deadline)?]);
-            if let Some(frame) = self.decoder.poll_frame() {
-                let frame = frame.map_err(LineError::Packet)?;
-                buffer[..frame.len()].copy_from_slice(frame);
-                return Ok(frame.len());
+            self.receiver.handle_input(&[byte(deadline)?]);
+            match self.receiver.poll_packet() {
+                Some(Packet::Frame(frame)) => {
+                    buffer[..frame.len()].copy_from_slice(frame);
+                    return Ok(frame.len());
+                }
+                Some(Packet::Lost) => return Err(LineError::Lost),
+                // Only a gateway hears OPEN.
+                Some(Packet::Anew(_)) | None => {}
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use sealwire::Metadata;
-use sealwire::chat::{ChatChunk, ChatCompletion};
+use sealwire::chat::{ChatChunk, ChatCompletion, Delta};
 use sealwire::memlock::SecureBytes;
 
 use super::{MEMORY, bytes};
@@ -103,8 +103,9 @@ impl Chunk {
         let mut text = MEMORY.string();
         let chunk = self.get();
         let first = chunk.choices().next();
-        if let Some(content) = first.and_then(|choice| choice.delta()?.content()) {
-            content.append_to(&mut text).expect("memory");
+        let delta = first.and_then(|choice| choice.delta());
+        for piece in delta.iter().flat_map(Delta::texts) {
+            piece.append_to(&mut text).expect("memory");
         }
         text.expose().to_owned()
     }

@@ -4,7 +4,7 @@
 //! the largest request that nginx lets through.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use pem_rfc7468::{LineEnding, encode_string};
 
-use super::{Between, Certificate, GUARD, Wire};
+use super::{Between, Certificate, GUARD, Reserved, Wire};
 
 /// A running proxy. Dropping it ends it.
 pub(super) struct Front {
@@ -41,7 +41,8 @@ impl Front {
         if let Some(certificate) = certificate {
             fs::write(directory.join("pem"), pem(certificate)).expect("written");
         }
-        let address = free_address();
+        let reserved = Reserved::port();
+        let address = reserved.address();
         let file = directory.join("configuration");
         let mut command = match between {
             Between::Nginx => {
@@ -162,12 +163,6 @@ backend gateway
     server gateway {gateway}
 "
     )
-}
-
-/// An address that nobody listens on. Another process may take it before it is used; then the start fails, loudly.
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("bound")
 }
 
 /// A new directory, which a process that gives up root can read.

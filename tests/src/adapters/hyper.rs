@@ -2,9 +2,12 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use futures_channel::oneshot;
+use futures_util::future::{Either, select};
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper::{Request as HttpRequest, Response};
@@ -43,6 +46,8 @@ pub fn client(settings: &Settings) -> Result<Box<dyn Client>, Error> {
 pub(super) struct Tokio;
 
 impl BlockOn for Tokio {
+    const IS_OF_HYPER: bool = true;
+
     fn block_on<F: Future>(future: F) -> F::Output {
         TOKIO.block_on(future)
     }
@@ -71,8 +76,10 @@ pub(super) fn start<T: Sealing>(
     let address = listener.local_addr().expect("bound");
     let current = Arc::new(Mutex::new(make(&settings)));
     let connections = Arc::new(AtomicUsize::new(0));
+    let (stop, stopped) = oneshot::channel();
     let accepting = TOKIO.spawn(accept(
         listener,
+        stopped,
         settings.tls.clone().map(TlsAcceptor::from),
         current.clone(),
         connections.clone(),
@@ -84,6 +91,7 @@ pub(super) fn start<T: Sealing>(
         current,
         connections,
         accepting,
+        stop: Some(stop),
     })
 }
 
@@ -121,6 +129,8 @@ struct Listening<T> {
     current: Arc<Mutex<T>>,
     connections: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
+    /// Dropped, it ends that.
+    stop: Option<oneshot::Sender<()>>,
 }
 
 impl<T: Sealing> Gateway for Listening<T> {
@@ -137,21 +147,25 @@ impl<T: Sealing> Gateway for Listening<T> {
     }
 }
 
+/// Nobody is served after this.
 impl<T> Drop for Listening<T> {
     fn drop(&mut self) {
-        self.accepting.abort();
+        self.stop = None;
+        TOKIO.block_on(&mut self.accepting).expect("no panic");
     }
 }
 
 async fn accept<T: Sealing>(
     listener: TcpListener,
+    mut stopped: oneshot::Receiver<()>,
     tls: Option<TlsAcceptor>,
     current: Arc<Mutex<T>>,
     connections: Arc<AtomicUsize>,
 ) {
-    // Whoever ends this ends the connections too.
     let mut tasks = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    while let Either::Left((Ok((stream, _)), _)) =
+        select(pin!(listener.accept()), &mut stopped).await
+    {
         connections.fetch_add(1, Ordering::SeqCst);
         // As every gateway does; without it the second frame waits for an acknowledgement of the first.
         let _ = stream.set_nodelay(true);
@@ -168,6 +182,7 @@ async fn accept<T: Sealing>(
             }
         });
     }
+    tasks.shutdown().await;
 }
 
 /// Each request meets the gateway of its time, also on a connection that is older.

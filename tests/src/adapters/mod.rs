@@ -31,7 +31,9 @@ pub use line::{Line, Pace, Trap};
 pub use model::{Asked, Feed, Gate, Gone, Model, apart, event_stream, fed, model, whole};
 pub use settings::{EvidenceVerifier, Gateway, GatewaySettings, Settings, Verifier};
 pub use stand::{Between, Combination, Stand, Wire};
-pub use support::{CHAT, Certificate, MEMORY, bytes, chat, delta, json, now, printed, quick, text};
+pub use support::{
+    CHAT, Certificate, MEMORY, Reserved, bytes, chat, delta, json, now, printed, quick, text,
+};
 
 /// How long a test waits for what must come.
 pub const GUARD: Duration = Duration::from_secs(120);

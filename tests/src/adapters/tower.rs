@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::service::TowerToHyperService;
 use sealwire::Error;
@@ -38,7 +39,13 @@ pub(super) fn layered(settings: &Settings) -> Result<SecureChatCompletion, Error
         Some(tls) => builder.with_tls_config(tls.clone()),
         None => builder.with_platform_verifier(),
     };
-    let connector = builder.https_or_http().enable_all_versions().build();
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    let connector = builder
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(tcp);
     let pool = Pool::builder(TokioExecutor::new()).build(connector);
     Ok(layer.layer(pool))
 }

@@ -9,7 +9,8 @@ use sealwire::core::ErrorCode;
 use sealwire::core::session::{Failure, SessionError};
 use sealwire::{Error, ErrorKind};
 use sealwire_tests::adapters::{
-    Client, Combination, Model, Settings, Stand, bytes, chat, fed, model, printed, quick, whole,
+    Client, Combination, Model, Reserved, Settings, Stand, bytes, chat, fed, model, printed, quick,
+    whole,
 };
 
 /// Sealed refusals by class (spec section 8.1).
@@ -59,12 +60,10 @@ pub(crate) fn configuration(on: Combination) {
 
 pub(crate) fn gateway_down(on: Combination) {
     let stand = Stand::new(on, whole());
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let free = listener.local_addr().expect("bound");
-    drop(listener);
+    let nobody = Reserved::port();
     let client = stand.client_with(|settings| {
         let (scheme, _) = settings.url.split_once("://").expect("a URL");
-        settings.url = format!("{scheme}://{free}");
+        settings.url = format!("{scheme}://{}", nobody.address());
         settings.retry = quick(1);
     });
     let error = client.create(&chat()).expect_err("nobody");

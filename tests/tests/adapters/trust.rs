@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 use sealwire::ErrorKind;
 use sealwire::core::keys::Pin;
 use sealwire::core::session::SessionError;
-use sealwire_tests::adapters::{Combination, Line, Stand, chat, fed, printed, text, whole};
+use sealwire_tests::adapters::{Combination, Line, Stand, Wire, chat, fed, printed, text, whole};
 
 /// TRUST-1, TRUST-2
 pub(crate) fn wrong_pin(on: Combination) {
     let line = Line::new();
     let stand = Stand::new(on, whole()).behind(&line);
     let other = Pin::from_bytes([7; 32]);
+    line.up().record();
     let client = stand.client_with(|settings| settings.pin = other);
     let error = client.create(&chat()).expect_err("another");
     assert_eq!(error.kind(), ErrorKind::Security);
@@ -22,6 +23,13 @@ pub(crate) fn wrong_pin(on: Combination) {
     };
     assert_eq!(error.session(), Some(&expected));
     assert_eq!(client.gateway_pin(), None);
+    // TRUST-1: the keys were asked for, and nothing was sealed. Under TLS nobody sees it.
+    let sent = line.up().recorded();
+    match on.wire {
+        Wire::H1 => assert!(sent.starts_with(b"GET ") && !sent.windows(5).any(|w| w == b"POST ")),
+        Wire::Raw => assert_eq!(sent, [0x01, 0, 0, 1, 1]),
+        Wire::H1Tls | Wire::H2 | Wire::RawTls | Wire::Cobs => {}
+    }
 }
 
 pub(crate) fn verifier(on: Combination) {

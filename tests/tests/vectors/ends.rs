@@ -18,6 +18,7 @@ use sealwire_tests::pair::{drain_client, drain_server};
 use sealwire_tests::random::ScriptedRng;
 use serde_json::Value;
 
+use crate::counting::{Counting, take_opened};
 use crate::read::{array, clock, encapsulation_seed, hex, memory, suite};
 
 /// The gateway's only key, from the vector.
@@ -104,8 +105,11 @@ pub(crate) fn reject_name(code: RejectCode) -> &'static str {
     }
 }
 
+/// How an end took what it was given: the outcome as vectors name it, the body, and the tags that verified.
+pub(crate) type Taken = (String, Vec<u8>, u64);
+
 /// Gives wires to one gateway, each in steps, and says how it answered the last, with the request's body if it took it.
-pub(crate) fn gateway(vector: &Value, wires: &[Vec<u8>], step: usize) -> (String, Vec<u8>) {
+pub(crate) fn gateway(vector: &Value, wires: &[Vec<u8>], step: usize) -> Taken {
     let keys = OneKey::of(vector);
     let capacity = vector["replay_capacity"].as_u64().unwrap_or(64) as usize;
     let mut replay = match vector["refuse_before"].as_u64() {
@@ -127,28 +131,31 @@ pub(crate) fn gateway(vector: &Value, wires: &[Vec<u8>], step: usize) -> (String
         request.wire = wire;
     }
     let one_exchange = vector["transport"] == "http";
-    let mut outcome = (String::new(), Vec::new());
+    let mut outcome = (String::new(), Vec::new(), 0);
     for wire in wires {
+        take_opened();
         let mut rng = ScriptedRng::new(hex(&vector["response_nonce"]));
         let options = ServerOptions {
             request,
             one_exchange,
             ..ServerOptions::default()
         };
-        let mut server = ServerExchange::new(&memory(), options, &mut rng).expect("memory");
+        let made = ServerExchange::<Counting>::with_aead(&memory(), options, &mut rng);
+        let mut server = made.expect("memory");
         let mut complete = false;
-        let mut note = |event: Option<ServerEvent>, server: &mut ServerExchange| match event {
-            Some(ServerEvent::Request) => complete = true,
-            Some(ServerEvent::Refused(_)) => complete = false,
-            // What a host does with it (ORDER-6).
-            Some(ServerEvent::Cancelled) => {
-                complete = false;
-                server
-                    .fail(ErrorCode::Cancelled, now)
-                    .expect("a request was under way");
-            }
-            _ => {}
-        };
+        let mut note =
+            |event: Option<ServerEvent>, server: &mut ServerExchange<Counting>| match event {
+                Some(ServerEvent::Request) => complete = true,
+                Some(ServerEvent::Refused(_)) => complete = false,
+                // What a host does with it (ORDER-6).
+                Some(ServerEvent::Cancelled) => {
+                    complete = false;
+                    server
+                        .fail(ErrorCode::Cancelled, now)
+                        .expect("a request was under way");
+                }
+                _ => {}
+            };
         for chunk in wire.chunks(step) {
             let mut rest = chunk;
             loop {
@@ -170,17 +177,20 @@ pub(crate) fn gateway(vector: &Value, wires: &[Vec<u8>], step: usize) -> (String
         server.handle_eof(now);
         let event = server.poll_event();
         note(event, &mut server);
+        let opened = take_opened();
         let taken = complete.then(|| server.take_request().expect("whole"));
         outcome = match taken {
             Some(taken) if is_served(vector, &taken) => {
-                ("complete".into(), taken.body().expose().to_vec())
+                let body = taken.body().expose().to_vec();
+                ("complete".into(), body, opened)
             }
             taken => {
                 if taken.is_some() {
                     let refused = server.fail(ErrorCode::Forbidden, now);
                     refused.expect("a request waits");
                 }
-                (answer(vector, &drain_server(&mut server)), Vec::new())
+                let answer = answer(vector, &drain_server(&mut server));
+                (answer, Vec::new(), opened)
             }
         };
     }
@@ -260,7 +270,7 @@ pub(crate) fn client(
     exchange_id: &[u8],
     max_frame: usize,
     step: usize,
-) -> (String, Vec<u8>) {
+) -> Taken {
     let (key, now) = (gateway_key(vector), clock(vector));
     let mut seed = encapsulation_seed(vector).to_vec();
     seed.extend_from_slice(exchange_id);
@@ -281,9 +291,11 @@ pub(crate) fn client(
     };
     let request = Request::new("POST", "/", memory().with_capacity(0).expect("memory"));
     let mut rng = ScriptedRng::new(seed);
-    let made = ClientExchange::new(&memory(), &key, request, now, options, &mut rng);
+    let made =
+        ClientExchange::<Counting>::with_aead(&memory(), &key, request, now, options, &mut rng);
     let mut client = made.expect("a request that can be sent");
     drain_client(&mut client);
+    take_opened();
     let mut shown = Vec::new();
     let mut end = None;
     let result = wire.chunks(step).try_for_each(|chunk| {
@@ -311,5 +323,5 @@ pub(crate) fn client(
         Err(Error::Peer(PeerError::Malformed(_))) => "malformed",
         Err(other) => panic!("{other:?}"),
     };
-    (outcome.into(), shown)
+    (outcome.into(), shown, take_opened())
 }

@@ -1,6 +1,7 @@
 //! The vectors that an independent implementation made from `docs/protocol.md` alone (`tests/interop`): whatever it says of a wire,
 //! our two ends say too, whole and byte by byte. The format is that of `tests/interop/VECTORS.md`.
 
+mod counting;
 mod ends;
 mod read;
 
@@ -12,11 +13,11 @@ use sealwire_core::exchange::{
 };
 use sealwire_core::frame::CONTENT_OFFSET;
 use sealwire_core::head::{RequestHead, ResponseHead};
-use sealwire_core::keys::{KeyRecord, KeySet};
+use sealwire_core::keys::{KEY_ID_LEN, KeyRecord, KeySet, KeysBody, Pin};
 use sealwire_core::padding::Padding;
 use sealwire_core::record::{OpenHeader, RequestSealer};
 use sealwire_core::replay::MemoryReplayStore;
-use sealwire_core::{ErrorCode, KEY_BLOCK_LEN, Malformed};
+use sealwire_core::{Error, ErrorCode, KEY_BLOCK_LEN, Malformed, PeerError};
 use sealwire_tests::pair::{drain_client, drain_server};
 use sealwire_tests::random::ScriptedRng;
 use serde_json::Value;
@@ -32,24 +33,24 @@ fn refusals() {
         let wire = hex(&vector["wire"]);
         let expect = vector["expect"].as_str().expect("an outcome");
         for step in [1, 5, wire.len().max(1)] {
-            let (outcome, shown) = if vector["direction"] == "request" {
+            let (outcome, shown, opened) = if vector["direction"] == "request" {
                 let mut wires: Vec<Vec<u8>> = vector["earlier"]
                     .as_array()
                     .map(|all| all.iter().map(hex).collect())
                     .unwrap_or_default();
                 wires.push(wire.clone());
-                let (outcome, _) = gateway(&vector, &wires, step);
-                (outcome, None)
+                let (outcome, _, opened) = gateway(&vector, &wires, step);
+                (outcome, None, opened)
             } else {
                 let max_frame = vector["max_frame"].as_u64().expect("a size") as usize;
-                let (outcome, shown) = client(
+                let (outcome, shown, opened) = client(
                     &vector,
                     &wire,
                     &hex(&vector["exchange_id"]),
                     max_frame,
                     step,
                 );
-                (outcome, Some(shown))
+                (outcome, Some(shown), opened)
             };
             if outcome != expect
                 && !SETTLED_OTHERWISE
@@ -58,6 +59,12 @@ fn refusals() {
             {
                 wrong.push(format!(
                     "{name} in steps of {step}: {outcome}, not {expect}"
+                ));
+            }
+            if Some(opened) != vector["opened"].as_u64() {
+                wrong.push(format!(
+                    "{name} in steps of {step}: {opened} opened, not {}",
+                    vector["opened"]
                 ));
             }
             if let (Some(shown), Some(_)) = (shown, vector["body"].as_str()) {
@@ -75,7 +82,7 @@ fn exchanges() {
         let request = &vector["request"];
         let wire = hex(&request["wire"]);
         for step in [1, 7, wire.len()] {
-            let (outcome, body) = gateway(&vector, std::slice::from_ref(&wire), step);
+            let (outcome, body, _) = gateway(&vector, std::slice::from_ref(&wire), step);
             assert_eq!(outcome, "complete", "{name}");
             assert_eq!(body, hex(&request["body"]), "{name}");
         }
@@ -85,7 +92,7 @@ fn exchanges() {
         let response = &vector["response"];
         let wire = hex(&response["wire"]);
         for step in [1, 7, wire.len()] {
-            let (outcome, body) = client(
+            let (outcome, body, _) = client(
                 &vector,
                 &wire,
                 &head.exchange_id,
@@ -214,34 +221,58 @@ fn padding_as_the_peer_pads() {
     assert!(count >= 8, "{count} vectors");
 }
 
+/// A key set as an end read it: the pin of its identity, and the id of the key that it selects.
+type Read = Result<(Pin, Result<[u8; KEY_ID_LEN], Malformed>), Malformed>;
+
+fn outcome(vector: &Value, read: Read) -> &'static str {
+    match read {
+        Ok((pin, _)) if pin.to_string() != vector["pin"] => "untrusted",
+        Ok((_, Ok(id))) => {
+            if vector["expect"] == "usable" {
+                assert_eq!(id, array(&vector["key_id"]), "{}", vector["name"]);
+            }
+            "usable"
+        }
+        Ok((
+            _,
+            Err(
+                Malformed::Keys(_)
+                | Malformed::Signature
+                | Malformed::PublicKey
+                | Malformed::NoKey
+                | Malformed::KeyTime,
+            ),
+        ))
+        | Err(_) => "refused",
+        Ok((_, Err(other))) => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn key_sets() {
     for vector in vectors("key-set") {
-        let name = vector["name"].as_str().expect("a name");
-        let set = match vector["json"].as_str() {
-            Some(json) => KeySet::from_json(json.as_bytes()),
-            None => KeySet::parse(&hex(&vector["key_set"])),
+        let (name, expect) = (&vector["name"], &vector["expect"]);
+        let (suite, now) = (suite(&vector), clock(&vector));
+        let select = |set: KeySet| {
+            let key = set.select(suite, now);
+            (set.pin(), key.map(|key| key.key_id()))
         };
-        let outcome = match set {
-            Ok(set) if set.pin().to_string() != vector["pin"] => "untrusted",
-            Ok(set) => match set.select(suite(&vector), clock(&vector)) {
-                Ok(key) => {
-                    if vector["expect"] == "usable" {
-                        assert_eq!(key.key_id(), array(&vector["key_id"]), "{name}");
-                    }
-                    "usable"
-                }
-                Err(
-                    Malformed::Keys(_)
-                    | Malformed::Signature
-                    | Malformed::PublicKey
-                    | Malformed::NoKey
-                    | Malformed::KeyTime,
-                ) => "refused",
-                Err(other) => panic!("{other:?}"),
-            },
-            Err(_) => "refused",
+        let Some(json) = vector["json"].as_str() else {
+            let body = hex(&vector["key_set"]);
+            let set = KeySet::parse(&body).map_err(|error| match error {
+                Error::Peer(PeerError::Malformed(malformed)) => malformed,
+                other => panic!("{name}: {other:?}"),
+            });
+            assert_eq!(outcome(&vector, set.map(select)), expect, "{name}");
+            let keys = KeysBody::parse(&body);
+            let read = keys.map(|keys| {
+                let key = keys.select(suite, now);
+                (keys.pin(), key.map(|(_, id)| id))
+            });
+            assert_eq!(outcome(&vector, read), expect, "{name}");
+            continue;
         };
-        assert_eq!(outcome, vector["expect"], "{name}");
+        let set = KeySet::from_json(json.as_bytes());
+        assert_eq!(outcome(&vector, set.map(select)), expect, "{name}");
     }
 }

@@ -1,6 +1,7 @@
 //! The server that the client examples talk to: a router behind a gateway. `axum_gateway` explains it.
 
 use axum::routing::post;
+use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use sealwire::core::Suite;
 use sealwire::core::keys::{Identity, KeyRing, Pin};
@@ -27,6 +28,7 @@ pub(crate) async fn start_gateway() -> Result<(String, Pin), Box<dyn std::error:
     let app = Router::new().fallback_service(sealed);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
+    let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
     tokio::spawn(async move { axum::serve(listener, app).await });
     Ok((url, pin))
 }

@@ -59,6 +59,7 @@ pub(crate) fn http_gateway() -> (String, GatewayPin) {
             while let Ok((stream, _)) = listener.accept().await {
                 let gateway = gateway.clone();
                 tokio::spawn(async move {
+                    let _ = stream.set_nodelay(true); // a connection that is gone already says so when it is served
                     let builder = Builder::new(TokioExecutor::new());
                     builder
                         .serve_connection(TokioIo::new(stream), gateway)

@@ -4,6 +4,7 @@ mod support;
 
 use std::net::TcpListener;
 
+use sealwire_tests::adapters::Reserved;
 use support::upstream::{FINISHED, STREAM_HEAD, Upstream, answering, chunk, event, send};
 use support::{Ended, Folder, Serve, chat, run, run_with_input};
 
@@ -18,16 +19,17 @@ fn ask(upstream: &str) -> [Ended; 2] {
     })
 }
 
-/// A loopback address where nobody listens.
-fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    format!("http://{}", listener.local_addr().expect("bound"))
+/// A URL where nobody listens, as long as the port is reserved.
+fn nobody() -> (Reserved, String) {
+    let reserved = Reserved::port();
+    let url = format!("http://{}", reserved.address());
+    (reserved, url)
 }
 
 #[test]
 fn the_gateway_is_down() {
     let pin = format!("sha256:{}", "0".repeat(64));
-    let url = nobody();
+    let (_reserved, url) = nobody();
     let mut args = chat(&url, &pin);
     args.push("a question");
     let ended = run(args);
@@ -55,7 +57,8 @@ fn something_else_answers_in_place_of_the_gateway() {
 
 #[test]
 fn the_upstream_is_down() {
-    for ended in ask(&nobody()) {
+    let (_reserved, url) = nobody();
+    for ended in ask(&url) {
         ended.expect(5, &["status 502", "cannot be reached", "operator"]);
         assert_eq!(ended.out, "");
     }
@@ -224,7 +227,7 @@ fn a_prompt_of_20_mib() {
 #[test]
 fn http_must_be_allowed() {
     let pin = format!("sha256:{}", "0".repeat(64));
-    let url = nobody();
+    let (_reserved, url) = nobody();
     let ended = run([
         "chat",
         "--model",
@@ -307,7 +310,7 @@ fn one_address_for_both_wires() {
 #[test]
 fn an_empty_prompt() {
     let pin = format!("sha256:{}", "0".repeat(64));
-    let url = nobody();
+    let (_reserved, url) = nobody();
     let said = ["no prompt", "last argument", "`-`"];
     for prompt in ["", " \n"] {
         let mut args = chat(&url, &pin);

@@ -6,8 +6,8 @@ use core::task::Waker;
 use core::time::Duration;
 
 use embedded_io::{ErrorType, Read, Write};
-use sealwire_core::cobs::{Decoder, Encoder};
-use sealwire_core::frame::FrameType;
+use sealwire_core::cobs::{Encoder, Packet, Receiver};
+use sealwire_core::head::Direction;
 
 use super::link::{Interest, Link, Ready};
 
@@ -19,27 +19,16 @@ use super::link::{Interest, Link, Ready};
 #[derive(Debug)]
 pub struct Cobs<L, B> {
     line: L,
-    side: Side,
-    decoder: Decoder<B>,
+    receiver: Receiver<B>,
     encoder: Encoder,
-    /// What came from the line and the decoder has not taken.
+    /// What came from the line and the receiver has not taken.
     input: Piece<64>,
     /// What the encoder made and the line has not taken.
     output: Piece<64>,
-    /// Bytes given out of the frame that stands in the decoder.
+    /// Bytes given out of the frame that stands in the receiver.
     given: usize,
     frame_len: usize,
-    /// Frames of an answer to a client, of a request to a gateway, are wanted.
-    under_way: bool,
-    /// A client has sent something, and waits for an answer to begin.
-    is_waiting: bool,
     event: Option<Event>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Client,
-    Gateway,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,26 +63,23 @@ impl<const N: usize> Piece<N> {
 impl<L: Link, B: AsRef<[u8]> + AsMut<[u8]>> Cobs<L, B> {
     /// The client's end of a line.
     pub fn client(line: L, buffer: B) -> Self {
-        Self::new(line, buffer, Side::Client)
+        Self::new(line, Receiver::client(buffer))
     }
 
     /// The gateway's end of a line.
     pub fn gateway(line: L, buffer: B) -> Self {
-        Self::new(line, buffer, Side::Gateway)
+        Self::new(line, Receiver::gateway(buffer))
     }
 
-    fn new(line: L, buffer: B, side: Side) -> Self {
+    fn new(line: L, receiver: Receiver<B>) -> Self {
         let mut this = Self {
             line,
-            side,
-            decoder: Decoder::new(buffer),
+            receiver,
             encoder: Encoder::new(),
             input: Piece::new(),
             output: Piece::new(),
             given: 0,
             frame_len: 0,
-            under_way: false,
-            is_waiting: false,
             event: None,
         };
         this.start_packet();
@@ -112,56 +98,21 @@ impl<L: Link, B: AsRef<[u8]> + AsMut<[u8]>> Cobs<L, B> {
         self.output.end = 1;
     }
 
-    /// Feeds the decoder up to a frame that is to be given out, or to an event.
-    fn decode(&mut self) {
-        while self.frame_len == 0 && self.event.is_none() {
-            let taken = self.decoder.handle_input(self.input.rest());
-            self.input.at += taken;
-            let frame = match self.decoder.poll_frame() {
-                Some(frame) => frame.ok().map(|frame| (frame[0], frame.len())),
-                None if taken == 0 => return,
-                None => continue,
-            };
-            let kind = frame.and_then(|(kind, len)| Some((FrameType::from_u8(kind).ok()?, len)));
-            match kind {
-                Some((kind, len)) if self.is_wanted(kind) => {
-                    (self.frame_len, self.given) = (len, 0);
-                }
-                // RAW-4: passed over, unless it was of what is under way.
-                Some(_) => {}
-                None if self.under_way || self.is_waiting => {
-                    (self.under_way, self.is_waiting) = (false, false);
-                    self.event = Some(match self.side {
-                        Side::Client => Event::Lost,
-                        Side::Gateway => Event::Anew,
-                    });
-                }
-                None => {}
-            }
+    /// Listens up to a frame that is to be given out, or to an event.
+    fn listen(&mut self) {
+        if self.frame_len > 0 || self.event.is_some() {
+            return;
         }
-    }
-
-    /// RAW-4: outside an exchange only what begins one, or answers, is looked at.
-    fn is_wanted(&mut self, kind: FrameType) -> bool {
-        let was_waiting = self.is_waiting;
-        self.is_waiting = false;
-        match (self.side, kind) {
-            (Side::Client, FrameType::Accept) => self.under_way = true,
-            (Side::Client, FrameType::Reject | FrameType::Keys) => self.under_way = false,
-            (Side::Client, FrameType::End | FrameType::Error) if self.under_way => {
-                self.under_way = false;
-            }
-            // A client that has forgotten what was under way asks for the keys first.
-            (Side::Gateway, FrameType::Open | FrameType::KeysRequest) => {
-                self.under_way = kind == FrameType::Open;
-                self.event = Some(Event::Anew);
-            }
-            _ => {
-                self.is_waiting = was_waiting;
-                return self.under_way;
-            }
-        }
-        true
+        self.input.at += self.receiver.handle_input(self.input.rest());
+        let is_client = self.receiver.direction() == Direction::Response;
+        (self.event, self.frame_len) = match self.receiver.poll_packet() {
+            None => return,
+            Some(Packet::Frame(frame)) => (None, frame.len()),
+            Some(Packet::Anew(frame)) => (Some(Event::Anew), frame.len()),
+            Some(Packet::Lost) if is_client => (Some(Event::Lost), 0),
+            Some(Packet::Lost) => (Some(Event::Anew), 0),
+        };
+        self.given = 0;
     }
 
     /// Writes out what the encoder made.
@@ -181,7 +132,7 @@ impl<L: Link, B: AsRef<[u8]> + AsMut<[u8]>> Read for Cobs<L, B> {
     /// 0 where an exchange cannot go on: the line does, with the next.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, L::Error> {
         loop {
-            self.decode();
+            self.listen();
             match self.event.take() {
                 Some(Event::Lost) => return Ok(0),
                 Some(Event::Anew) => {
@@ -199,7 +150,7 @@ impl<L: Link, B: AsRef<[u8]> + AsMut<[u8]>> Read for Cobs<L, B> {
             }
             (self.input.at, self.input.end) = (0, count);
         }
-        let frame = self.decoder.frame();
+        let frame = self.receiver.frame();
         let count = buffer.len().min(self.frame_len - self.given);
         buffer[..count].copy_from_slice(&frame[self.given..self.given + count]);
         self.given += count;
@@ -217,7 +168,9 @@ impl<L: Link, B: AsRef<[u8]> + AsMut<[u8]>> Write for Cobs<L, B> {
             let (taken, written) = self.encoder.encode(bytes, &mut self.output.bytes);
             (self.output.at, self.output.end) = (0, written);
             if taken > 0 || bytes.is_empty() {
-                self.is_waiting = self.side == Side::Client && !self.under_way;
+                if let Some(kind) = self.encoder.frame_type().filter(|_| taken > 0) {
+                    self.receiver.handle_sent(kind);
+                }
                 return Ok(taken);
             }
         }
@@ -241,7 +194,7 @@ impl<L: Link, B: AsRef<[u8]> + AsMut<[u8]>> Link for Cobs<L, B> {
         if !wanted.is_readable() {
             return self.line.wait(wanted, timeout);
         }
-        self.decode();
+        self.listen();
         if self.event == Some(Event::Anew) {
             self.event = None;
             self.start_packet();
@@ -272,7 +225,7 @@ impl<L: Link, B: AsRef<[u8]> + AsMut<[u8]>> Link for Cobs<L, B> {
     }
 
     fn forget(&mut self) -> bool {
-        (self.under_way, self.is_waiting) = (false, false);
+        self.receiver.forget();
         self.frame_len = 0;
         self.start_packet();
         true

@@ -14,13 +14,15 @@ use crate::server::{CLOSING, Doing, Handler, RawConnection, RawGateway};
 /// Serves one raw stream: key sets and exchanges, one after another, until the client closes it or breaks the protocol.
 ///
 /// `sleep` is the runtime's timer, for the deadlines in [`GatewayConfig`](crate::server::GatewayConfig). TLS, if there is any, is
-/// the stream's own. Dropping the future drops what is being answered.
+/// the stream's own, and so is `TCP_NODELAY`, without which one small write waits for the acknowledgement of another. Dropping the
+/// future drops what is being answered.
 ///
 /// ```no_run
 /// # use sealwire::server::{Handler, RawGateway};
 /// # async fn example(gateway: RawGateway<impl Handler>, listener: smol::net::TcpListener) -> std::io::Result<()> {
 /// loop {
 ///     let (stream, _) = listener.accept().await?;
+///     stream.set_nodelay(true)?;
 ///     let gateway = gateway.clone();
 ///     smol::spawn(async move {
 ///         let sleep = |duration| async move { drop(smol::Timer::after(duration).await) };

@@ -44,7 +44,7 @@ use crate::server::{GatewayConfig, Reply, ReplyBody, Shared};
 ///   `fallback_service`.
 ///
 /// ```no_run
-/// use axum::{Router, routing::post};
+/// use axum::{Router, routing::post, serve::ListenerExt};
 /// use sealwire::core::{Suite, keys::{Identity, KeyRing}};
 /// use sealwire::hyper::GatewayLayer;
 /// use sealwire::memlock::{Policy, SecureMemory};
@@ -60,7 +60,7 @@ use crate::server::{GatewayConfig, Reply, ReplyBody, Shared};
 /// let router = Router::new().route("/v1/echo", post(async |body: bytes::Bytes| body));
 /// let app = Router::new().fallback_service(gateway.layer(router));
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8443").await?;
-/// axum::serve(listener, app).await?;
+/// axum::serve(listener.tap_io(|tcp| drop(tcp.set_nodelay(true))), app).await?;
 /// # Ok(())
 /// # }
 /// ```

@@ -46,9 +46,6 @@ impl<'a, H, B: Body> Arrival<'a, H, B> {
     async fn next(&mut self) -> Option<ServerEvent> {
         loop {
             if let Some(event) = self.feed() {
-                if let ServerEvent::Refused(error) = &event {
-                    log::debug!("request refused: {error}");
-                }
                 return Some(event);
             }
             if self.ended || self.exchange.state() == ServerState::Done {

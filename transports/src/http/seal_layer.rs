@@ -47,13 +47,16 @@ use crate::error::Error;
 /// use bytes::Bytes;
 /// use http_body_util::{BodyExt, Full};
 /// use hyper::Request;
-/// use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+/// use hyper_util::client::legacy::{Client, connect::HttpConnector};
+/// use hyper_util::rt::TokioExecutor;
 /// use sealwire::hyper::SecureChatCompletion;
 /// use tower::{Layer, ServiceExt};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// // Any connector: TLS, a proxy, a Unix socket.
-/// let client = Client::builder(TokioExecutor::new()).build_http();
+/// let mut connector = HttpConnector::new();
+/// connector.set_nodelay(true);
+/// let client = Client::builder(TokioExecutor::new()).build(connector);
 /// let seal = SecureChatCompletion::builder("http://127.0.0.1:8443")
 ///     .allow_http(true)
 ///     .api_key("sk-...")

@@ -42,6 +42,7 @@ use crate::server::{GatewayConfig, Handler, Shared};
 /// let gateway = Gateway::new(GatewayConfig::new(memory), keys, echo)?;
 /// loop {
 ///     let (stream, _) = listener.accept().await?;
+///     stream.set_nodelay(true)?; // or one small write waits for the acknowledgement of another
 ///     let gateway = gateway.clone();
 ///     tokio::spawn(async move {
 ///         let builder = Builder::new(TokioExecutor::new());

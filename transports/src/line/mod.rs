@@ -257,9 +257,10 @@ impl Line {
         rng: &mut R,
     ) {
         self.task.cause = cause.or(self.task.cause.take());
-        if self.is_kept && !self.has_heard {
+        let is_stale = self.is_kept && !self.has_heard;
+        if is_stale && self.task.session.handle_stale_connection() {
             self.ended = true;
-            return self.task.session.handle_stale_connection();
+            return;
         }
         match &mut self.call {
             Some(Call::Http(http)) if http.handle_eof() => self.ended = true,

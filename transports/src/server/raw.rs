@@ -277,7 +277,8 @@ impl<H: Handler> RawConnection<H> {
                 }
             }
             Some(ServerEvent::Cancelled) => exchange.fail(ErrorCode::Cancelled, unix_now())?,
-            Some(ref event) => log::debug!("request not served: {event:?}"),
+            // It was refused, and what it is answered comes.
+            Some(_) => {}
             None if consumed > 0 => {}
             None if !exchange.has_begun() && (self.is_last || self.has_ended) => {
                 return Ok((Stage::Closed, true));
@@ -332,10 +333,7 @@ impl<H: Handler> RawConnection<H> {
                 return Ok((Stage::Responding(Box::new(sealed)), true));
             }
             // ORDER-4: what came was no CANCEL. Nobody waits for the handler any more.
-            Some(event) => {
-                log::debug!("request not served: {event:?}");
-                return Ok((Stage::Receiving(exchange), true));
-            }
+            Some(_) => return Ok((Stage::Receiving(exchange), true)),
             None => {}
         }
         let Poll::Ready(result) = handling.work.as_mut().poll(cx) else {

@@ -129,6 +129,9 @@ mod tests {
         assert_eq!(table.begin([1; 32], at(101 + window)), Ok(()));
         assert_eq!(table.begin([2; 32], at(101 + window)), Ok(()));
         assert_eq!(table.begin([3; 32], at(101 + window)), Err(ErrorCode::Busy));
+        // REPLAY-7: what runs already is a duplicate, however full the table is.
+        let again = table.begin([2; 32], at(101 + window));
+        assert_eq!(again, Err(ErrorCode::Duplicate));
         table.end([2; 32], false, at(101 + window));
         assert_eq!(table.begin([2; 32], at(101 + window)), Ok(()));
     }

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::task::Poll;
 use std::time::Duration;
@@ -46,6 +47,22 @@ pub(crate) struct Shared<H> {
     keys: RwLock<KeyRing>,
     replay: Mutex<Box<dyn ReplayStore + Send>>,
     runs: Runs,
+    warned: Seldom,
+}
+
+/// What is said once a minute at most: many requests must not become as many lines.
+#[derive(Default)]
+struct Seldom(AtomicU64);
+
+impl Seldom {
+    fn is_due(&self, now: UnixTime) -> bool {
+        let (last, now) = (self.0.load(Ordering::Relaxed), now.as_millis());
+        now.abs_diff(last) >= 60_000
+            && self
+                .0
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
 }
 
 /// The store, locked for each question and no longer: opening requests waits for nobody.
@@ -109,6 +126,7 @@ impl<H> Shared<H> {
             keys: RwLock::new(keys),
             replay: Mutex::new(config.replay),
             runs: Runs::new(config.max_runs),
+            warned: Seldom::default(),
         };
         this.rotate(unix_now())?;
         Ok(this)
@@ -164,16 +182,29 @@ impl<H> Shared<H> {
         exchange: &mut ServerExchange,
         input: &[u8],
     ) -> (usize, Option<ServerEvent>) {
-        let keys = self.keys();
+        let (keys, now) = (self.keys(), unix_now());
         let consumed = exchange.handle_input(
             input,
             &mut ServerContext {
-                now: unix_now(),
+                now,
                 keys: &*keys,
                 replay: &mut Locked(&self.replay),
             },
         );
-        (consumed, exchange.poll_event())
+        let event = exchange.poll_event();
+        if let Some(ServerEvent::Refused(error)) = &event {
+            self.log_refusal(error, now);
+        }
+        (consumed, event)
+    }
+
+    /// What this gateway lacks is for whoever runs it; the rest is what strangers send.
+    fn log_refusal(&self, error: &CoreError, now: UnixTime) {
+        if matches!(error, CoreError::Environment(_)) && self.warned.is_due(now) {
+            log::warn!("requests are refused: {error}");
+        } else {
+            log::debug!("request refused: {error}");
+        }
     }
 
     /// Has the request answered by `handle` if it is whole, and gets the answer ready. `event` is the exchange's last.
@@ -326,5 +357,19 @@ fn is_retryable(answer: &Result<Reply, ErrorCode>) -> bool {
             code,
             ErrorCode::Busy | ErrorCode::Upstream | ErrorCode::Timeout | ErrorCode::Internal
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_seldom() {
+        let seldom = Seldom::default();
+        let at = |seconds: u64| UnixTime::from_millis(1_800_000_000_000 + seconds * 1000);
+        let said = [0, 0, 1, 59, 60, 61, 119, 120, 30].map(|second| seldom.is_due(at(second)));
+        let expected = [true, false, false, false, true, false, false, true, true];
+        assert_eq!(said, expected, "also where the clock is set back");
     }
 }

@@ -122,7 +122,7 @@ async fn a_stream_that_ends_with_an_error() {
         (ErrorKind::Server, Some(200))
     );
     let said = error.to_string();
-    assert!(said.contains("ended its stream with an error"), "{said}");
+    assert!(said.contains("ended its answer with an error"), "{said}");
     assert!(said.contains("`Error::body`"), "{said}");
     assert!(!printed(&error).contains("200"), "{said}");
     assert!(!printed(&error).contains("prompt-marker"), "{said}");

@@ -175,10 +175,16 @@ async fn heads_tell_nothing_and_redirects_are_not_followed() {
         "bearer",
         "authorization",
         "chat/completions",
-        "418",
         "teapot",
     ] {
         assert!(!shown.contains(secret), "{secret} in {shown}");
+    }
+    // Three digits may stand in a key's base64 by chance: the sealed status is looked for in heads.
+    let replies = tap.heads("HTTP/1.1");
+    assert_eq!(replies.len(), 2, "the keys and the answer: {replies:?}");
+    for head in replies {
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        assert!(!head.contains("418"), "{head}");
     }
     let posts = tap.heads("POST ");
     assert!(

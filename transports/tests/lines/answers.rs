@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use futures_util::StreamExt;
 use futures_util::stream::{iter, unfold};
+use sealwire::core::exchange::{ClientOptions, Limits};
 use sealwire::core::{ErrorCode, Suite};
 use sealwire::server::{Reply, ReplyBody};
 use tokio::sync::mpsc as channel;
 
-use crate::adapters::{Adapter, on_each_wire};
+use crate::adapters::{Adapter, on_each_client, on_each_wire};
 use crate::handler::{TestHandler, at_once};
 use crate::server::{Server, Wire, proxy};
 use crate::support::{CHAT, MEMORY, PATIENCE, bytes, chat, delta, json, text};
@@ -27,6 +28,8 @@ on_each_wire!(
     byte_by_byte,
     many_at_once_on_one_client,
 );
+
+on_each_client!(one_event_is_the_whole_answer);
 
 fn a_whole_answer_in_every_suite<A: Adapter>(wire: Wire) {
     let server = Server::start(
@@ -71,6 +74,50 @@ fn keys_are_shown<A: Adapter>(wire: Wire) {
     let server = Server::start(wire, at_once(|_| Ok(json(200, CHAT))));
     let keys = A::fetch_keys(&server.client::<A>()).expect("keys");
     assert_eq!(keys.pin(), server.pin);
+}
+
+/// One event may be as long as the response, and no longer.
+fn one_event_is_the_whole_answer<A: Adapter>() {
+    const LEN: usize = 2 << 20;
+    let server = Server::start(
+        Wire::Http,
+        at_once(|_| {
+            let event = delta(&"x".repeat(LEN));
+            let pieces = iter(
+                event
+                    .chunks(1 << 16)
+                    .map(|piece| Ok(bytes(piece)))
+                    .collect::<Vec<_>>(),
+            );
+            Ok(Reply::new(
+                200,
+                "text/event-stream",
+                ReplyBody::Stream(pieces.boxed()),
+            ))
+        }),
+    );
+    let ask = |content| {
+        let response = Limits {
+            content,
+            ..Limits::RESPONSE
+        };
+        let options = ClientOptions {
+            response,
+            ..ClientOptions::default()
+        };
+        let client = A::build(server.builder::<A>().options(options)).expect("configured");
+        let mut chunks = Vec::new();
+        A::stream(&client, &chat(), &mut |chunk| {
+            chunks.push(chunk.map(|chunk| chunk.text(&MEMORY).expect("memory").len()));
+            true
+        })
+        .expect("begun");
+        chunks
+    };
+    let all = ask(Limits::RESPONSE.content);
+    assert!(matches!(all[..], [Ok(LEN)]), "{all:?}");
+    let cut = ask(LEN as u64);
+    assert!(matches!(cut[..], [Err(_)]), "{cut:?}");
 }
 
 type Feed = channel::UnboundedSender<Result<Vec<u8>, ErrorCode>>;

@@ -19,7 +19,7 @@ use sealwire::{Error, ErrorKind};
 use crate::adapters::{Adapter, on_each_client, on_each_wire};
 use crate::handler::{TestHandler, at_once};
 use crate::server::{Server, Wire, canned, proxy};
-use crate::support::{CHAT, bytes, chat, delta, json, quick, text};
+use crate::support::{CHAT, Reserved, bytes, chat, delta, json, printed, quick, text};
 
 on_each_wire!(
     another_identity_than_the_pinned_one,
@@ -32,6 +32,7 @@ on_each_wire!(
 );
 
 on_each_client!(
+    an_error_with_the_status_of_a_success,
     what_is_no_answer_of_a_gateway,
     an_early_reply_is_read,
     a_certificate_that_is_not_trusted,
@@ -73,6 +74,22 @@ fn refusals_by_class<A: Adapter>(wire: Wire) {
         assert_eq!(error.kind(), kind, "{path}: {error}");
     }
     assert_eq!(server.accepted(), 1);
+}
+
+/// What a server says in place of an answer is kept, whatever its status says.
+fn an_error_with_the_status_of_a_success<A: Adapter>() {
+    let server = Server::start(
+        Wire::Http,
+        at_once(|_| Ok(json(200, br#"{"error":{"message":"words-marker"}}"#))),
+    );
+    let error = A::create(&server.client::<A>(), &chat()).expect_err("an error");
+    assert_eq!(
+        (error.kind(), error.status()),
+        (ErrorKind::Server, Some(200))
+    );
+    let words = error.body().and_then(|body| body.error()?.message());
+    assert!(words.is_some_and(|words| words == "words-marker"));
+    assert!(!printed(&error).contains("words-marker"));
 }
 
 /// Cuts the connection all over what comes back, the key set first: what is shown as whole is whole (ORDER-1).
@@ -232,11 +249,8 @@ fn an_answer_that_does_not_begin<A: Adapter>(wire: Wire) {
 
 fn a_gateway_that_is_not_there<A: Adapter>(wire: Wire) {
     let server = Server::start(wire, at_once(|_| Ok(json(200, CHAT))));
-    let port = TcpListener::bind("127.0.0.1:0")
-        .expect("port")
-        .local_addr()
-        .expect("bound");
-    let client = A::build(server.builder_at::<A>(port)).expect("configured");
+    let nobody = Reserved::port();
+    let client = A::build(server.builder_at::<A>(nobody.address())).expect("configured");
     let error = A::create(&client, &chat()).expect_err("nobody listens");
     assert_eq!(
         error.session(),

@@ -4,6 +4,7 @@
 mod certificate;
 
 use std::error::Error as StdError;
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use sealwire::Error;
@@ -12,6 +13,7 @@ use sealwire::core::UnixTime;
 use sealwire::core::session::RetryPolicy;
 use sealwire::memlock::{Policy, SecureBytes, SecureMemory};
 use sealwire::server::{Reply, ReplyBody};
+use tokio::net::TcpSocket;
 
 pub use certificate::Certificate;
 
@@ -74,6 +76,31 @@ pub const fn quick(max_retries: u32) -> RetryPolicy {
         max_retries,
         base: Duration::from_millis(5),
         max: Duration::from_millis(20),
+    }
+}
+
+/// A port at which nobody listens as long as this lives: it is taken, so no other test gets it by chance. A program that is told of it can
+/// listen there all the same, for it allows that (SO_REUSEADDR).
+pub struct Reserved(TcpSocket);
+
+impl Reserved {
+    /// A free port of this machine.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn port() -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_reuseaddr(true).expect("an option");
+        socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+        Self(socket)
+    }
+
+    /// Where it is.
+    ///
+    /// # Panics
+    /// Never: it was bound.
+    pub fn address(&self) -> SocketAddr {
+        self.0.local_addr().expect("bound")
     }
 }
 

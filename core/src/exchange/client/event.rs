@@ -1,6 +1,6 @@
 //! What a client is told, and what arrives.
 
-use crate::error::{ErrorCode, Malformed, RejectCode};
+use crate::error::{ErrorCode, RejectCode};
 use crate::exchange::limits::Limits;
 use crate::head::ResponseHead;
 use crate::padding::Padding;
@@ -14,8 +14,9 @@ pub struct ClientOptions {
     pub response: Limits,
     /// The largest request body, in bytes; the gateway's own limit holds beside it.
     pub max_request: u64,
-    /// The largest frame sent, in bytes on the wire, at least 1024; the gateway's own limit holds beside it. Two frames of this size are
-    /// the most memory that a request takes beside its body.
+    /// The largest frame sent, in bytes on the wire, at least 1024; the gateway's own limit holds beside it. A request takes,
+    /// beside its body, two frames of this size and its OPEN (84 bytes with P-256, 1,172 with the hybrid) at most, and twice that for a
+    /// moment while a buffer grows.
     pub request_frame: usize,
     /// The padding of the request.
     pub padding: Padding,
@@ -86,21 +87,4 @@ pub(super) enum Pending {
         gateway_time: Option<UnixTime>,
     },
     Rejected(RejectCode),
-}
-
-/// The content of ERROR (spec section 8.1).
-pub(super) fn error(content: &[u8]) -> Result<Pending, Malformed> {
-    let (&wire_code, detail) = content.split_first().ok_or(Malformed::Content)?;
-    let code = ErrorCode::from_u8(wire_code);
-    // ERR-1: what a later version adds counts as internal, whatever its detail. ERR-2: the rest is exact.
-    let gateway_time = match (code, detail) {
-        (ErrorCode::Time, detail) => {
-            let clock = detail.try_into().map_err(|_| Malformed::Content)?;
-            Some(UnixTime::from_millis(u64::from_be_bytes(clock)))
-        }
-        (_, []) => None,
-        (ErrorCode::Internal, _) if wire_code != ErrorCode::Internal.to_u8() => None,
-        _ => return Err(Malformed::Content),
-    };
-    Ok(Pending::Error { code, gateway_time })
 }

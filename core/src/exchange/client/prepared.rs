@@ -5,7 +5,7 @@ use sealwire_memlock::SecureMemory;
 use sha2::{Digest, Sha256};
 
 use super::ClientOptions;
-use crate::agreement::{KeyAgreement, SEED_LEN};
+use crate::agreement::{KeyAgreement, SEED_LEN, encapsulate_by};
 use crate::error::{Environment, Error};
 use crate::exchange::incoming::Incoming;
 use crate::exchange::outgoing::{Outgoing, Queue};
@@ -48,7 +48,8 @@ impl<A: RecordAead> Prepared<A> {
         let enc = &mut enc[..key.suite.enc_len()];
         let mut keys = KeyBlock::new(memory.array::<KEY_BLOCK_LEN>()?);
         let public_key = &key.public_key;
-        agreement.encapsulate(
+        encapsulate_by(
+            agreement,
             &header,
             public_key,
             seed.expose_mut(),

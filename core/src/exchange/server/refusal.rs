@@ -82,21 +82,25 @@ impl<A: RecordAead> ServerExchange<A> {
             self.sending = None;
             self.broken = true;
         }
-        self.response_ended = true;
-        self.state = ServerState::Done;
+        self.end_response();
     }
 
-    /// The request has taken too long to arrive: it is refused, and the client may try again (ORDER-4).
+    /// The request has taken too long to arrive: it is refused, and the client may try again (ORDER-4). Over HTTP one whose END is there
+    /// is whole then (ORDER-5). On a raw stream where nothing of one has come, or all of it, nothing changes.
     pub fn handle_deadline(&mut self, now: UnixTime) {
-        if matches!(
-            self.state,
-            ServerState::AwaitOpen | ServerState::AwaitHead | ServerState::Body
-        ) {
-            let refusal = match self.has_opened() {
-                true => Refusal::Error(ErrorCode::Timeout),
-                false => Refusal::Reject(RejectCode::Busy),
-            };
-            self.start_draining(refusal, PeerError::Truncated.into());
+        let is_raw = !self.options.one_exchange;
+        match self.state {
+            ServerState::AwaitOpen if is_raw && !self.has_begun() => return,
+            ServerState::AwaitOpen | ServerState::AwaitHead | ServerState::Body => {
+                let refusal = match self.has_opened() {
+                    true => Refusal::Error(ErrorCode::Timeout),
+                    false => Refusal::Reject(RejectCode::Busy),
+                };
+                self.start_draining(refusal, PeerError::Truncated.into());
+            }
+            ServerState::Draining => {}
+            _ if is_raw => return,
+            _ => {}
         }
         self.handle_eof(now);
     }

@@ -73,8 +73,7 @@ impl<A: RecordAead> ServerExchange<A> {
     /// As [`send_data`](Self::send_data).
     pub fn finish(&mut self) -> Result<(), Error> {
         self.open_response()?.last(FrameType::End, &[])?;
-        self.response_ended = true;
-        self.state = ServerState::Done;
+        self.end_response();
         Ok(())
     }
 
@@ -102,8 +101,7 @@ impl<A: RecordAead> ServerExchange<A> {
             return Err(Misuse::State("no request waits for an answer").into());
         }
         self.send_error(code, now)?;
-        self.response_ended = true;
-        self.state = ServerState::Done;
+        self.end_response();
         Ok(())
     }
 
@@ -120,12 +118,28 @@ impl<A: RecordAead> ServerExchange<A> {
         self.accept(Padding::Padme)?.last(FrameType::Error, content)
     }
 
+    /// What answers the request is on its way, to its end.
+    pub(super) fn end_response(&mut self) {
+        self.response_ended = true;
+        self.state = ServerState::Done;
+        self.wipe_sealed();
+    }
+
+    /// Once its last frame is sealed the response needs its key no more (KEY-3), however long what is sealed waits to leave.
+    fn wipe_sealed(&mut self) {
+        if let Some(outgoing) = self.sending.take_if(|outgoing| outgoing.has_ended()) {
+            (_, self.queue) = outgoing.into_parts();
+        }
+    }
+
     /// Writes the next bytes to send into `out` and says how many; 0 when there are none.
     pub fn poll_transmit(&mut self, out: &mut [u8]) -> usize {
-        match &mut self.sending {
-            Some(outgoing) => outgoing.transmit(out),
-            None => self.queue.transmit(out),
-        }
+        let Some(outgoing) = &mut self.sending else {
+            return self.queue.transmit(out);
+        };
+        let written = outgoing.transmit(out);
+        self.wipe_sealed();
+        written
     }
 
     /// Bytes that [`poll_transmit`](Self::poll_transmit) would give at least: 0 only when there are none. What pads the response is

@@ -8,7 +8,7 @@ use std::format;
 use base64ct::{Base64, Encoding};
 
 use super::{IDENTITY_LEN, KeySet, MAX_RECORD, MAX_RECORDS, SIGNATURE_LEN, SignedRecord};
-use crate::error::Malformed;
+use crate::error::{Error, Malformed};
 
 const IDENTITY: [u8; IDENTITY_LEN] = [4; IDENTITY_LEN];
 
@@ -78,5 +78,5 @@ fn no_form_has_more_records_than_another() {
         body.extend_from_slice(&[0, 1, 1]);
         body.extend_from_slice(&[2; SIGNATURE_LEN]);
     }
-    assert_eq!(KeySet::parse(&body), refused);
+    assert_eq!(KeySet::parse(&body), refused.map_err(Error::from));
 }

@@ -13,11 +13,11 @@ use sealwire_bare_metal::{
 };
 use sealwire_core::frame::{CONTENT_OFFSET, FrameHeader, FrameType, HEADER_LEN, VERSION};
 use sealwire_core::head::{RequestHead, ResponseHead};
-use sealwire_core::keys::{KeyRecord, Pin, key_id, verify};
+use sealwire_core::keys::KeysBody;
 use sealwire_core::record::{OpenHeader, RequestSealer};
-use sealwire_core::{KEY_BLOCK_LEN, Suite};
+use sealwire_core::{ErrorCode, KEY_BLOCK_LEN, Suite};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The key to seal to, copied out of the key set.
 struct Key {
@@ -73,8 +73,8 @@ fn main() -> ! {
     send(&mut line, &buffer);
 
     // ACCEPT, then the answer up to its END.
-    let accept = receive_first(&mut line, &mut buffer, FrameType::Accept);
-    let nonce = accept[HEADER_LEN..]
+    let size = receive_first(&mut line, &mut buffer).expect("an answer");
+    let nonce = buffer[HEADER_LEN..size]
         .try_into()
         .expect("ACCEPT has one length");
     let mut opener = start.accept(nonce);
@@ -92,7 +92,10 @@ fn main() -> ! {
             // The answer is known here to fit one frame; with longer ones an incremental parser takes the pieces.
             FrameType::Data => repeated |= repeats_prompt(opened.content),
             FrameType::End => break,
-            _ => panic!("the gateway refused: {:?}", opened.content),
+            _ => panic!(
+                "the gateway refused: {:?}",
+                ErrorCode::parse(opened.content)
+            ),
         }
     }
     let _complete = opener.finish().expect("END was opened");
@@ -101,32 +104,28 @@ fn main() -> ! {
     finish()
 }
 
-/// Asks for the key set, checks its identity against the pin and its record's signature, and takes the key of our suite.
+/// Asks for the key set, checks its identity against the pin and its records' signatures, and takes the newest key of our suite.
+/// A packet that holds no frame may have been the set, and ends the fetch (RAW-4): it is asked for again, once.
 fn fetch_key(line: &mut Line, buffer: &mut [u8; BUFFER]) -> Key {
-    line.send(&[FrameType::KeysRequest as u8, 0, 0, 1, VERSION]);
-    let keys = receive_first(line, buffer, FrameType::Keys);
-    let (identity, rest) = keys[HEADER_LEN..]
-        .split_first_chunk::<65>()
-        .expect("an identity");
-    assert_eq!(Pin::of(identity), expected_pin(), "another gateway");
-    let (&count, mut rest) = rest.split_first().expect("a count");
-    for _ in 0..count {
-        let (len, after) = rest.split_first_chunk::<2>().expect("a length");
-        let (bytes, after) = after.split_at(usize::from(u16::from_be_bytes(*len)));
-        let (signature, after) = after.split_first_chunk::<64>().expect("a signature");
-        rest = after;
-        let record = KeyRecord::parse(bytes).expect("a valid record");
-        if record.suite == Some(SUITE) && record.is_valid_at(unix_time()) {
-            verify(identity, bytes, signature).expect("signed by the identity");
-            let mut public = [0; Suite::MAX_PUBLIC_KEY_LEN];
-            public[..record.public_key.len()].copy_from_slice(record.public_key);
-            return Key {
-                id: key_id(bytes),
-                public,
-            };
-        }
-    }
-    panic!("no key of our suite");
+    let mut fetch = || {
+        line.send(&[FrameType::KeysRequest as u8, 0, 0, 1, VERSION]);
+        receive_first(line, buffer)
+    };
+    let size = match fetch() {
+        Err(LineError::Lost) => fetch(),
+        result => result,
+    };
+    let frame = &buffer[..size.expect("an answer")];
+    let keys = KeysBody::parse(&frame[HEADER_LEN..]).expect("a key set");
+    assert_eq!(keys.pin(), expected_pin(), "another gateway");
+    let (record, id) = keys.select(SUITE, unix_time()).expect("a key of our suite");
+    assert!(
+        record.max_request as usize >= BODY.len(),
+        "the gateway takes less"
+    );
+    let mut public = [0; Suite::MAX_PUBLIC_KEY_LEN];
+    public[..record.public_key.len()].copy_from_slice(record.public_key);
+    Key { id, public }
 }
 
 /// Sends the sealed frame at the start of `buffer`.
@@ -136,23 +135,11 @@ fn send(line: &mut Line, buffer: &[u8]) {
     line.send(&buffer[..size]);
 }
 
-/// The frame that an answer begins with. Every other one is of an exchange that nobody ended, and passed over (RAW-4); so is a
-/// packet that holds none, as long as no exchange is under way.
-fn receive_first<'a>(
-    line: &mut Line,
-    buffer: &'a mut [u8; BUFFER],
-    wanted: FrameType,
-) -> &'a mut [u8] {
-    let deadline = clock() + PATIENCE;
-    let size = loop {
-        match line.receive(buffer, deadline) {
-            Ok(size) if buffer[0] == wanted as u8 => break size,
-            Ok(_) => assert_ne!(buffer[0], FrameType::Reject as u8, "rejected"),
-            Err(LineError::Packet(_)) if wanted == FrameType::Keys => {}
-            Err(error) => panic!("no answer: {error:?}"),
-        }
-    };
-    &mut buffer[..size]
+/// Receives the frame that an answer begins with.
+fn receive_first(line: &mut Line, buffer: &mut [u8; BUFFER]) -> Result<usize, LineError> {
+    let size = line.receive(buffer, clock() + PATIENCE)?;
+    assert_ne!(buffer[0], FrameType::Reject as u8, "rejected");
+    Ok(size)
 }
 
 /// The next frame of an answer.

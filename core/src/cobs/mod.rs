@@ -1,8 +1,9 @@
 //! Frames on a line that neither opens nor closes (spec section 13.3): one packet each, by Consistent Overhead Byte Stuffing, ended
 //! by a zero byte, so that a receiver that lost its place finds it again.
 //!
-//! Nothing is allocated; [`Encoder`] and [`Decoder`] may stop and go on at any byte. They see what an onlooker sees, so their
-//! buffers hold no secrets.
+//! [`Encoder`] makes packets, [`Decoder`] takes them apart, and [`Receiver`] says which of them are for the exchange that is under way:
+//! it is what either end listens with. Nothing is allocated, and all of them may stop and go on at any byte. They see what an
+//! onlooker sees, so their buffers hold no secrets.
 //!
 //! ```
 //! use sealwire_core::cobs::{Decoder, Encoder};
@@ -18,8 +19,12 @@
 //! assert_eq!(decoder.poll_frame(), None);
 //! ```
 
+mod receiver;
+
+pub use receiver::{Packet, Receiver};
+
 use crate::error::{Malformed, PeerError};
-use crate::frame::{FrameHeader, HEADER_LEN, Peek};
+use crate::frame::{FrameHeader, FrameType, HEADER_LEN};
 
 /// The most bytes of a run: its code is one more.
 const RUN: usize = 254;
@@ -86,6 +91,11 @@ impl Encoder {
             taken += 1;
             self.push(byte);
         }
+    }
+
+    /// The type of the frame that the last byte which was taken belongs to: what [`Receiver::handle_sent`] is told.
+    pub fn frame_type(&self) -> Option<FrameType> {
+        FrameType::from_u8(self.header[0]).ok()
     }
 
     fn push(&mut self, byte: u8) {
@@ -266,32 +276,37 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     /// Adds a byte to the frame, if it can be one of it.
     fn keep(&mut self, byte: u8) -> Result<(), PeerError> {
         let limit = self.buffer.as_ref().len();
-        let place = self.buffer.as_mut().get_mut(self.len);
-        *place.ok_or(PeerError::TooLarge {
+        let too_large = || PeerError::TooLarge {
             what: "frame",
             limit: limit as u64,
-        })? = byte;
+        };
+        let place = self.buffer.as_mut().get_mut(self.len);
+        *place.ok_or_else(too_large)? = byte;
         self.len += 1;
-        if self.len < HEADER_LEN {
-            return Ok(());
-        }
         // From the header alone (FRAME-3), and again for each byte after it.
-        match FrameHeader::peek(&self.buffer.as_ref()[..self.len], limit)? {
-            Peek::Frame(header) if header.size() < self.len => Err(Malformed::FrameLength.into()),
+        match self.size()? {
+            Some(size) if size > limit => Err(too_large()),
+            Some(size) if size < self.len => Err(Malformed::FrameLength.into()),
             _ => Ok(()),
         }
+    }
+
+    /// The size of the frame, once its header is there.
+    fn size(&self) -> Result<Option<usize>, Malformed> {
+        let header = self.buffer.as_ref()[..self.len].first_chunk::<HEADER_LEN>();
+        header
+            .map(|header| FrameHeader::parse(*header).map(FrameHeader::size))
+            .transpose()
     }
 
     fn end_packet(&mut self) -> Result<(), PeerError> {
         if core::mem::take(&mut self.discarding) || self.after_run == AfterRun::Start {
             return Ok(());
         }
-        match FrameHeader::peek(&self.buffer.as_ref()[..self.len], usize::MAX)? {
-            Peek::Frame(_) if self.run == 0 => {
-                self.ready = Ready::Frame;
-                Ok(())
-            }
-            _ => Err(Malformed::FrameLength.into()),
+        if self.run > 0 || self.size()? != Some(self.len) {
+            return Err(Malformed::FrameLength.into());
         }
+        self.ready = Ready::Frame;
+        Ok(())
     }
 }
