@@ -110,9 +110,9 @@ impl Error {
         Self::new(ErrorKind::Server, What::Failed).told_by(metadata, body)
     }
 
-    /// The answer should have been server-sent events.
-    pub(crate) fn not_streamed(metadata: &Metadata) -> Self {
-        Self::new(ErrorKind::Server, What::NotStreamed).of(metadata)
+    /// The answer should have been server-sent events. What came in their place is often an error, with the status of a success.
+    pub(crate) fn not_streamed(metadata: &Metadata, body: SecureBytes) -> Self {
+        Self::new(ErrorKind::Server, What::NotStreamed).told_by(metadata, body)
     }
 
     /// The answer could not be read.

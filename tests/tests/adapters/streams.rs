@@ -13,7 +13,8 @@ use sealwire::chat::ChatAccumulator;
 use sealwire::core::ErrorCode;
 use sealwire::core::session::SessionError;
 use sealwire_tests::adapters::{
-    Combination, GUARD, Gone, MEMORY, Model, Stand, chat, delta, event_stream, fed, model, whole,
+    Combination, GUARD, Gone, MEMORY, Model, Stand, chat, delta, event_stream, fed, json, model,
+    whole,
 };
 
 use crate::answers::weather;
@@ -139,6 +140,12 @@ pub(crate) fn not_a_stream(on: Combination) {
         error.to_string().contains("ask for a whole answer"),
         "{error}"
     );
+    // An error with the status of a success is told in the server's own words.
+    let said = br#"{"error": {"message": "no such model"}}"#;
+    let stand = Stand::new(on, model(|_| Ok(json(200, said))));
+    let error = stand.client().stream(&chat()).err().expect("no stream");
+    let words = error.body().and_then(|body| body.error()?.message());
+    assert!(words.is_some_and(|words| words == "no such model"));
 }
 
 /// Dropping a stream cancels: the model's stream is dropped too.

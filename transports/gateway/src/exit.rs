@@ -237,7 +237,7 @@ fn of_answer(error: &Error) -> Failure {
             error.to_string(),
             "run `sealwire info` for the state of secure memory",
         ),
-        _ if status < 300 && error.body().is_some() => (
+        _ if status < 300 && tells_of_an_error(error) => (
             Exit::Refused,
             "the model server ended its answer with an error".into(),
             "try again; if it stays, tell the gateway's operator",
@@ -259,6 +259,10 @@ fn of_answer(error: &Error) -> Failure {
         ),
     };
     Failure::new(exit, message).advise(advice)
+}
+
+fn tells_of_an_error(error: &Error) -> bool {
+    error.body().is_some_and(|body| body.error().is_some())
 }
 
 fn server_words(error: &Error) -> Option<SecureString> {

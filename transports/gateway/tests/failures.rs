@@ -112,6 +112,18 @@ fn the_upstream_answers_garbage() {
             assert_eq!(ended.out, "");
         }
     }
+    // A failure with the status of a success, whether or not a stream was asked for.
+    let failed = Upstream::status("200 OK", "", "{\"error\":{\"message\":\"no such model\"}}");
+    for ended in ask(&failed.url) {
+        let said = [
+            "ended its answer with an error",
+            "the server says: no such model",
+        ];
+        ended.expect(5, &said);
+    }
+    let whole = Upstream::status("200 OK", "", "{\"choices\":[]}");
+    let [streamed, _] = ask(&whole.url);
+    streamed.expect(5, &["did not stream its answer"]);
     let broken_event = Upstream::start(|_, stream| {
         send(stream, STREAM_HEAD);
         send(stream, &chunk(&event("a word")));

@@ -18,9 +18,6 @@ pub(crate) struct Chunks {
 
 impl Chunks {
     pub(crate) fn new(metadata: Metadata, memory: &SecureMemory) -> Result<Self, Error> {
-        if !metadata.is_event_stream() {
-            return Err(Error::not_streamed(&metadata));
-        }
         Ok(Self {
             metadata,
             memory: memory.clone(),

@@ -106,7 +106,7 @@ impl Client {
         let body = request.clone().stream(true).to_json(self.memory())?;
         let request = Request::new("POST", CHAT_PATH, body);
         let answer = self.send(now, request, drive).await?;
-        ChatStream::new(answer.check().await?)
+        ChatStream::begin(answer.check().await?).await
     }
 
     /// Sends a request to any endpoint and waits for the whole answer.

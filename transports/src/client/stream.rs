@@ -112,7 +112,13 @@ impl<D> ChatStream<D> {
 }
 
 impl<D: Drive> ChatStream<D> {
-    pub(super) fn new(answer: AnswerStream<D>) -> Result<Self, Error> {
+    /// Takes an answer that streams; of another, waits for what it says.
+    pub(super) async fn begin(answer: AnswerStream<D>) -> Result<Self, Error> {
+        if !answer.metadata.is_event_stream() {
+            let answer = answer.collect().await?;
+            let metadata = answer.metadata().clone();
+            return Err(Error::not_streamed(&metadata, answer.into_body()));
+        }
         Ok(Self {
             chunks: Chunks::new(answer.metadata.clone(), &answer.memory)?,
             answer: Some(answer),
