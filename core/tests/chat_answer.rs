@@ -229,6 +229,13 @@ fn a_content_of_parts_is_read_whole() {
             &["a", "b"],
             &["t", "u\n", "v", "w"],
         ),
+        // Where the text is from, which Mistral tells in numbers.
+        (
+            r#"{"content":[{"type":"text","text":"a"},{"type":"reference","reference_ids":[0]},
+                {"type":"thinking","thinking":[{"type":"reference","reference":{}},{"type":"text","text":"t"}]},{"type":"text","text":"b"}]}"#,
+            &["a", "b"],
+            &["t"],
+        ),
     ] {
         assert_eq!(
             said(message),
@@ -314,6 +321,8 @@ fn an_error_in_place_of_an_answer_keeps_its_words() {
         r#"{"choices":null,"error":{"message":"m"},"id":1}"#,
         r#"[{"error":{"message":"m"}}]"#,
         r#"{"detail":"m"}"#,
+        r#"{"choices":[{"message":{"content":"half"}}],"error":{"message":"m"}}"#,
+        r#"{"choices":[{"message":{"content":"half"},"error":{"message":"m"},"finish_reason":"error"}]}"#,
     ] {
         let error = ChatCompletion::parse_or_error(secure(body)).expect("either");
         let error = error.expect_err("an error");
@@ -338,8 +347,12 @@ fn what_is_no_answer_is_refused() {
         ("[]", unexpected("body", "an object", 0)),
         ("{}", missing("choices")),
         (r#"{"choices":null}"#, missing("choices")),
-        (r#"{"error":{"message":"SECRET"}}"#, missing("choices")),
-        (r#"[{"error":{"message":"SECRET"}}]"#, missing("choices")),
+        (r#"{"error":{"message":"SECRET"}}"#, ChatError::Failed),
+        (r#"[{"error":{"message":"SECRET"}}]"#, ChatError::Failed),
+        (
+            r#"{"choices":[],"error":{"message":"SECRET"}}"#,
+            ChatError::Failed,
+        ),
         (r#"{"choices":{}}"#, unexpected("choices", "an array", 11)),
         (r#"{"choices":[1]}"#, unexpected("choices", "an object", 12)),
         (
@@ -407,6 +420,18 @@ fn errors_of_every_kind_of_server() {
             r#"{"choices":[],"error":{"message":"m"},"detail":"n"}"#,
             "m",
         ),
+        (r#"{"message":"m","request_id":"r"}"#, "m"),
+        (r#"{"statusCode":401,"message":"m","error":null}"#, "m"),
+        // Where an answer breaks off: OpenRouter, Groq.
+        (
+            r#"{"choices":[{},{"error":{"code":502,"message":"m"},"finish_reason":"error"}]}"#,
+            "m",
+        ),
+        (r#"{"choices":[{}],"x_groq":{"id":"r","error":"m"}}"#, "m"),
+        (
+            r#"{"choices":[{"error":{"message":"n"}}],"x_groq":{"error":"m"}}"#,
+            "m",
+        ),
     ] {
         let body = ErrorBody::parse(secure(body)).expect("JSON");
         assert_text(body.error().expect("an error").message(), message);
@@ -436,6 +461,11 @@ fn errors_of_every_kind_of_server() {
         r#"{"error":{}}"#,
         r#"{"error":false}"#,
         r#"{"choices":[],"detail":"m"}"#,
+        r#"{"choices":[],"message":"m"}"#,
+        r#"{"message":""}"#,
+        r#"{"message":{"content":"m"}}"#,
+        r#"{"choices":[{"error":{}},{"error":null}],"x_groq":{"id":"r","error":""}}"#,
+        r#"{"x_groq":{"error":"m"}}"#,
         r#"{"object":"list"}"#,
     ] {
         let body = ErrorBody::parse(secure(none)).expect("JSON");

@@ -215,6 +215,92 @@ fn failures_are_told_wherever_they_come() {
     .concat();
     let failed = read_in_every_way(&head(200, "text/event-stream"), &stream);
     assert_eq!(failed, ["text 0 half", "failed 200 too many", "done"]);
+
+    // Beside a part of the answer, which is none then: at the top, in the choice (OpenRouter), in a member of its own (Groq).
+    for (choice, top) in [
+        ("", r#","error":{"message":"too many"}"#),
+        (r#","error":{"message":"too many"}"#, ""),
+        ("", r#","x_groq":{"error":"too many"}"#),
+    ] {
+        let said = |said: &str| {
+            format!(
+                r#"{{"choices":[{{"{said}":{{"content":"half"}}{choice},"finish_reason":"error"}}]{top}}}"#
+            )
+        };
+        let failed = read_in_every_way(&head(200, "application/json"), said("message").as_bytes());
+        assert_eq!(failed, ["failed 200 too many", "done"]);
+        let stream = format!("data: {}\n\ndata: [DONE]\n\n", said("delta"));
+        let failed = read_in_every_way(&head(200, "text/event-stream"), stream.as_bytes());
+        assert_eq!(failed, ["failed 200 too many", "done"]);
+    }
+
+    // What is not known as an error can be looked at.
+    let body = br#"{"reason":"quota"}"#;
+    let mut reader = ChatReader::new(&MEMORY, &head(429, "application/json")).expect("memory");
+    assert_eq!(reader.handle_input(body), Ok(body.len()));
+    assert!(reader.error_body().is_none(), "it has not ended");
+    reader.handle_complete().expect("whole");
+    assert!(matches!(
+        reader.poll_event(),
+        Some(ChatEvent::Failed { error: None, .. })
+    ));
+    let told = reader
+        .error_body()
+        .and_then(|body| body.as_json().get("reason")?.as_str());
+    assert!(told.is_some_and(|reason| reason == "quota"));
+}
+
+/// What says nothing between two chunks, and what events leave out.
+#[test]
+fn the_rest_of_a_stream() {
+    let stream = "data:\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\nevent: ping\ndata\n\ndata: \t\n\n\
+        data: {\"choices\":[{\"delta\":{\"audio\":{\"id\":\"x\"}}}]}\n\n";
+    let events = read_in_every_way(&head(200, "text/event-stream"), stream.as_bytes());
+    assert_eq!(events, ["text 0 a", "done"]);
+
+    let mut reader = ChatReader::new(&MEMORY, &head(200, "text/event-stream")).expect("memory");
+    let (mut rest, mut audio) = (stream.as_bytes(), 0);
+    while !rest.is_empty() {
+        let taken = reader.handle_input(rest).expect("an answer");
+        rest = &rest[taken..];
+        let delta = reader
+            .chunk()
+            .and_then(|chunk| chunk.choices().next()?.delta());
+        audio += usize::from(delta.is_some_and(|delta| delta.raw("audio").is_some()));
+        while reader.poll_event().is_some() {}
+        assert!(reader.chunk().is_none(), "lent until the last event");
+    }
+    assert_eq!(audio, 1);
+
+    // What it cost, where Groq and Moonshot say it.
+    for data in [
+        r#"{"choices":[{"delta":{}}],"usage":null,"x_groq":{"id":"r","usage":{"total_tokens":7}}}"#,
+        r#"{"choices":[{"delta":{},"usage":{"total_tokens":7}}]}"#,
+    ] {
+        let stream = format!("data: {data}\n\n");
+        let events = read_in_every_way(&head(200, "text/event-stream"), stream.as_bytes());
+        assert_eq!(events, ["usage 7", "done"]);
+    }
+}
+
+/// A stream that never begins is no empty answer.
+#[test]
+fn a_stream_without_a_chunk_is_no_answer() {
+    let missing = ChatError::Missing { member: "choices" };
+    for body in [
+        "",
+        ": hello\n\n",
+        "data:\n\n",
+        "data: [DONE]\n\n",
+        "data: [DONE]",
+        "{\"error\":{\"message\":\"m\"}}\n",
+        "<html>\n<p>It works!</p>\n",
+        // llama.cpp, of before September 2025.
+        "error: {\"code\":400,\"message\":\"m\"}\n\ndata: [DONE]\n\n",
+    ] {
+        let (events, result) = read(&head(200, "text/event-stream"), &[body.as_bytes()]);
+        assert_eq!((events, result), (vec![], Err(missing.clone())), "{body}");
+    }
 }
 
 #[test]
@@ -260,6 +346,8 @@ fn done_in_a_stream_is_a_mark_and_no_more() {
     for end in [
         &b""[..],
         b"data: [DONE]\n\n",
+        b"data: [DONE]\n",
+        b"data: [DONE]",
         b"data: [DONE] \n\n",
         b"data:\t[DONE]\ndata:\n\n",
         b"data: [DONE]\n\ndata: [DONE]\n\n",
@@ -298,6 +386,9 @@ fn limits_hold_before_memory_is_taken() {
 #[test]
 fn nothing_is_done_before_the_end_was_verified() {
     let mut reader = ChatReader::new(&MEMORY, &head(200, "text/event-stream")).expect("memory");
+    let chunk = b"data: {\"choices\":[]}\n\n";
+    assert_eq!(reader.handle_input(chunk), Ok(chunk.len()));
+    assert!(reader.poll_event().is_none());
     let end = b"data: [DONE]\n\n";
     assert_eq!(reader.handle_input(end), Ok(end.len()));
     assert!(reader.poll_event().is_none(), "[DONE] alone proves nothing");

@@ -232,6 +232,25 @@ fn every_stream_that_ends_inside_an_event_is_reported() {
         );
     }
     assert_eq!(read(stream).end, Ok(()));
+    // Of the mark that there is nothing more, nothing can be missing.
+    for end in [
+        "data: [DONE]",
+        "event: x\ndata:[DONE]\t",
+        "data: [DONE]\r",
+        "data: [DONE]\n: x",
+    ] {
+        let outcome = read(end.as_bytes());
+        assert_eq!((outcome.events, outcome.end), (vec![], Ok(())), "{end}");
+    }
+    for end in [
+        "data: [DONE",
+        "[DONE]",
+        "data: 1\ndata: [DONE]",
+        "data: [DONE]\ndata: 1",
+        "data: [DONE]\nid: 1",
+    ] {
+        assert!(read(end.as_bytes()).end.is_err(), "{end}");
+    }
     // A comment is no event, whole or not.
     assert_eq!(read(b": keep-ali").end, Ok(()));
     assert_eq!(read(b": keep-alive\n").end, Ok(()));

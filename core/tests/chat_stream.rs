@@ -1,7 +1,9 @@
 //! Streamed answers: chunks, and the answer they add up to.
 
 use sealwire_core::chat::json::{Json, JsonStr};
-use sealwire_core::chat::{ChatAccumulator, ChatChunk, ChatError, ChatRequest, SseParser};
+use sealwire_core::chat::{
+    AccumulatedToolCall, ChatAccumulator, ChatChunk, ChatError, ChatRequest, SseParser,
+};
 use sealwire_memlock::{Policy, SecureMemory};
 use serde_json::{Value, json};
 
@@ -263,6 +265,101 @@ fn tool_calls_without_an_index_are_told_apart_by_their_ids() {
         .map(|call| (call.name(), call.arguments()))
         .collect();
     assert_eq!(calls, [(Some("f"), "12"), (Some("g"), "3")]);
+}
+
+/// Gemini, and Ollama for some models, give calls that are made at once the same index.
+#[test]
+fn tool_calls_of_one_index_are_told_apart_by_their_ids_and_names() {
+    let call = |pieces: &[&str]| {
+        let chunks: Vec<_> = pieces
+            .iter()
+            .map(|piece| format!(r#"{{"choices":[{{"delta":{{"tool_calls":[{piece}]}}}}]}}"#))
+            .collect();
+        let chunks: Vec<_> = chunks.iter().map(String::as_str).collect();
+        let answer = accumulate(&chunks).expect("an answer");
+        let calls = answer.choices()[0].tool_calls();
+        let called = |call: &AccumulatedToolCall| {
+            let own = |text: Option<&str>| text.unwrap_or("-").to_owned();
+            [
+                own(call.id()),
+                own(call.name()),
+                call.arguments().to_owned(),
+            ]
+            .join(" ")
+        };
+        calls.iter().map(called).collect::<Vec<_>>()
+    };
+    let [f, g] = [
+        r#"{"index":0,"id":"a","function":{"name":"f","arguments":"1"}}"#,
+        r#"{"index":0,"id":"b","function":{"name":"g","arguments":"2"}}"#,
+    ];
+    let more = r#"{"index":0,"function":{"arguments":"3"}}"#;
+    assert_eq!(call(&[f, g, more]), ["a f 1", "b g 23"]);
+    assert_eq!(call(&[f, g, f]), ["a f 11", "b g 2"]);
+    // The same function twice is two calls.
+    assert_eq!(call(&[f, &g.replace("\"g\"", "\"f\"")]), ["a f 1", "b f 2"]);
+    // An id without a name begins nothing: some servers make one up for each piece.
+    for id in ["b", ""] {
+        let piece =
+            format!(r#"{{"index":0,"id":"{id}","function":{{"name":"","arguments":"2"}}}}"#);
+        assert_eq!(call(&[f, &piece]), ["a f 12"]);
+    }
+    // Without an index, the id of a call is that call's.
+    let bare = |piece: &str| piece.replace("\"index\":0,", "");
+    let again = bare(f).replace("\"f\"", "\"\"");
+    assert_eq!(
+        call(&[&bare(f), &again, &bare(g), &again]),
+        ["a f 111", "b g 2"]
+    );
+    assert_eq!(
+        call(&[&bare(f), &again.replace("\"a\"", "\"\"")]),
+        ["a f 11"]
+    );
+}
+
+/// Gemini wants its signature of a thought back with the call.
+#[test]
+fn members_of_a_call_that_are_not_known_go_back_with_it() {
+    let answer = accumulate(&[
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"1"},"none":null,
+            "extra_content":{"google":{"thought_signature":"s"}}}]}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"2"},"extra_content":1,"x\u0079":[]}]}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":1,"id":"b","type":"custom","custom":{"name":"t"},"z":2}]}}]}"#,
+    ])
+    .expect("an answer");
+    let choice = &answer.choices()[0];
+    let names: Vec<_> = choice.tool_calls()[0]
+        .extra()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(names, ["extra_content", "xy"]);
+    let request = ChatRequest::new("m").message(choice.to_message());
+    let body = request.to_json(&MEMORY).expect("written");
+    let body: Value = serde_json::from_slice(body.expose()).expect("JSON");
+    assert_eq!(
+        body["messages"][0]["tool_calls"],
+        json!([
+            {"id": "a", "type": "function", "function": {"name": "f", "arguments": "12"},
+                "extra_content": {"google": {"thought_signature": "s"}}, "xy": []},
+            {"id": "b", "type": "custom", "custom": {"name": "t", "input": ""}, "z": 2},
+        ])
+    );
+
+    // They count as text does, and no call has more than it may.
+    let chunk = r#"{"choices":[{"delta":{"tool_calls":[{"ab":"cd"}]}}]}"#;
+    let chunk = ChatChunk::parse(chunk).expect("a chunk");
+    for (limit, result) in [(6, Ok(())), (5, Err(ChatError::TooLarge { limit: 5 }))] {
+        let mut answer = ChatAccumulator::with_limit(&MEMORY, limit);
+        assert_eq!(answer.push(&chunk), result);
+    }
+    for count in [128, 129] {
+        let members: Vec<_> = (0..count).map(|n| format!(r#""m{n}":0"#)).collect();
+        let chunk = format!(
+            r#"{{"choices":[{{"delta":{{"tool_calls":[{{{}}}]}}}}]}}"#,
+            members.join(",")
+        );
+        assert_eq!(accumulate(&[&chunk]).is_ok(), count == 128);
+    }
 }
 
 #[test]

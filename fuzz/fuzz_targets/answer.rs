@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use sealwire_core::chat::json::JsonStr;
 use sealwire_core::chat::{ChatAccumulator, ChatChunk, ChatCompletion, ChatRequest, ErrorBody};
-use sealwire_fuzz::{Call, Said, World, calls, said};
+use sealwire_fuzz::{Call, CallsTogether, Said, World, calls, read_first, said, tells_of_an_error};
 use serde_json::Value;
 
 /// Compares a text of ours with a string of serde_json's; anything but a string is none to us.
@@ -78,7 +78,7 @@ fn theirs(bytes: &[u8]) -> Option<Value> {
 /// `stream` holds chunks, one a line.
 fn check_chunks(world: &World, stream: &[u8]) {
     let mut answer = ChatAccumulator::with_limit(&world.memory, 256);
-    let mut contents: Vec<(u64, [Option<String>; 2])> = Vec::new();
+    let mut contents: Vec<(u64, [Option<String>; 2], CallsTogether)> = Vec::new();
     for line in stream.split(|byte| *byte == b'\n') {
         let Some(chunk) = std::str::from_utf8(line)
             .ok()
@@ -86,6 +86,8 @@ fn check_chunks(world: &World, stream: &[u8]) {
         else {
             continue;
         };
+        let first = read_first(line);
+        assert!(first.is_none_or(|first| tells_of_an_error(&first) == chunk.error().is_some()));
         if let Some(error) = chunk.error() {
             let _ = (error.message(), error.kind(), error.code(), error.param());
         }
@@ -124,23 +126,36 @@ fn check_chunks(world: &World, stream: &[u8]) {
             continue;
         }
         for (at, choice) in chunk.choices().enumerate() {
-            let known = contents.iter().position(|(of, _)| *of == choice.index());
+            let known = contents.iter().position(|(of, ..)| *of == choice.index());
             let known = known.unwrap_or_else(|| {
-                contents.push((choice.index(), [None, None]));
+                contents.push((choice.index(), [None, None], CallsTogether::default()));
                 contents.len() - 1
             });
-            for said in said(&theirs["choices"][at]["delta"]) {
-                let kept = &mut contents[known].1[usize::from(said.kind == "text")];
+            let (_, texts, calls) = &mut contents[known];
+            let delta = &theirs["choices"][at]["delta"];
+            for said in said(delta) {
+                let kept = &mut texts[usize::from(said.kind == "text")];
                 kept.get_or_insert_default().push_str(&said.text);
             }
+            calls.push(delta);
         }
     }
     assert_eq!(answer.choices().len(), contents.len());
-    for (choice, (index, [thoughts, content])) in answer.choices().iter().zip(&contents) {
+    for (choice, (index, [thoughts, content], calls)) in answer.choices().iter().zip(&contents) {
         assert_eq!(choice.index(), *index);
         assert_eq!(choice.content(), content.as_deref());
         assert_eq!(choice.reasoning_content(), thoughts.as_deref());
         assert!(choice.tool_calls().len() <= 128);
+        let ours = choice.tool_calls().iter().map(|call| {
+            let arguments = call.arguments();
+            [call.id(), call.kind(), call.name(), Some(arguments)]
+        });
+        let theirs = calls.calls().map(|[id, kind, name, arguments]| {
+            let arguments = arguments.as_deref().unwrap_or("");
+            let [id, kind, name] = [id, kind, name].map(Option::as_deref);
+            [id, kind, name, Some(arguments)]
+        });
+        assert!(ours.eq(theirs));
     }
     // What a conversation goes on with is JSON again, and says the same.
     let messages = answer.choices().iter().map(|choice| choice.to_message());
@@ -160,7 +175,9 @@ fuzz_target!(|bytes: &[u8]| {
         let in_place = ChatCompletion::parse_or_error(body());
         if let Ok(body) = ErrorBody::parse(body()) {
             let error = body.error();
-            assert!(error.is_some() || !matches!(in_place, Ok(Err(_))));
+            let first = read_first(bytes);
+            assert!(first.is_none_or(|first| tells_of_an_error(&first) == error.is_some()));
+            assert_eq!(matches!(in_place, Ok(Err(_))), error.is_some());
             let _ = error.map(|error| (error.message(), error.kind()));
             assert_eq!(format!("{body:?}"), "ErrorBody([REDACTED])");
         }

@@ -9,7 +9,7 @@ use sealwire_core::chat::{
 };
 use sealwire_core::head::ResponseHead;
 use sealwire_fuzz::{
-    Call, StreamEnd, World, calls, pieces, quotes_nothing, read_whole_stream, said,
+    Call, StreamEnd, World, calls, is_done, pieces, quotes_nothing, read_whole_stream, said,
 };
 use serde_json::Value;
 
@@ -84,10 +84,15 @@ struct Beyond;
 fn expect_stream(world: &World, status: u16, body: &[u8]) -> Result<(Vec<String>, bool), Beyond> {
     let mut out = Vec::new();
     let stream = read_whole_stream(body);
+    let mut begun = false;
     for event in &stream.events {
-        if event.data.trim_matches([' ', '\t', '\n', '\x0c', '\r']) == "[DONE]" {
-            return Ok((out, true));
+        if is_done(event.data.as_bytes()) {
+            return Ok((out, begun));
         }
+        if event.data.trim_ascii().is_empty() {
+            continue;
+        }
+        begun = true;
         let Ok(chunk) = ChatChunk::parse(&event.data) else {
             return Ok((out, false));
         };
@@ -102,7 +107,7 @@ fn expect_stream(world: &World, status: u16, body: &[u8]) -> Result<(Vec<String>
         }
         out.extend(chunk.usage().map(usage_words));
     }
-    Ok((out, stream.end == StreamEnd::Clean))
+    Ok((out, begun && stream.end == StreamEnd::Clean))
 }
 
 /// The same of a whole one.

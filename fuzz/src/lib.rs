@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod errors;
+mod first;
 mod frames;
 mod null;
 mod pieces;
@@ -14,10 +15,11 @@ mod sse;
 mod world;
 
 pub use errors::quotes_nothing;
+pub use first::{read_first, tells_of_an_error};
 pub use frames::{Wire, null_frame, sizes};
 pub use null::{AnyKey, NullAead, NullAgreement};
 pub use pieces::pieces;
 pub use random::CountingRng;
-pub use said::{Call, Said, calls, said};
-pub use sse::{Event, StreamEnd, WholeStream, read_whole_stream};
+pub use said::{Call, CallsTogether, Said, calls, said};
+pub use sse::{Event, StreamEnd, WholeStream, is_done, read_whole_stream};
 pub use world::{NOW, World};

@@ -11,6 +11,54 @@ pub struct Said {
     pub text: String,
 }
 
+/// Calls put together from their pieces. A piece with a name goes to the call of its id, if both have one, whatever the index says.
+#[derive(Debug, Default)]
+pub struct CallsTogether {
+    calls: Vec<(bool, Call)>,
+}
+
+impl CallsTogether {
+    /// Adds the pieces of a delta.
+    pub fn push(&mut self, delta: &Value) {
+        let tools = delta["tool_calls"].as_array().map_or(0, Vec::len);
+        for (at, (index, [id, kind, name, arguments])) in calls(delta).into_iter().enumerate() {
+            let [id, kind, name] =
+                [id, kind, name].map(|text| text.filter(|text| !text.is_empty()));
+            let older = at >= tools;
+            let mut last = None;
+            for (at, (known_older, (known_index, [known_id, _, known_name, _]))) in
+                self.calls.iter().enumerate()
+            {
+                let ids_differ = id.is_some() && known_id.is_some() && id != *known_id;
+                let both_named = name.is_some() && known_name.is_some();
+                let same_place = match index {
+                    Some(_) => index == *known_index && !(ids_differ && both_named),
+                    None => !ids_differ,
+                };
+                if same_place && older == *known_older {
+                    last = Some(at);
+                }
+            }
+            let at = last.unwrap_or_else(|| {
+                self.calls.push((older, (index, [const { None }; 4])));
+                self.calls.len() - 1
+            });
+            let (_, (_, known)) = &mut self.calls[at];
+            for (known, new) in known.iter_mut().zip([id, kind, name]) {
+                *known = known.take().or(new);
+            }
+            if let Some(arguments) = arguments {
+                known[3].get_or_insert_default().push_str(&arguments);
+            }
+        }
+    }
+
+    /// What they are: ids, kinds, names and arguments.
+    pub fn calls(&self) -> impl Iterator<Item = &[Option<String>; 4]> {
+        self.calls.iter().map(|(_, (_, parts))| parts)
+    }
+}
+
 /// A call of a tool: which it says that it is, then its id, kind, name and arguments.
 pub type Call = (Option<u64>, [Option<String>; 4]);
 
@@ -42,6 +90,8 @@ fn take(kind: &'static str, value: &Value, all: &mut Vec<Said>) {
             for part in parts {
                 match (kind, part["type"].as_str()) {
                     (_, Some("text")) if part["text"].is_string() => take(kind, &part["text"], all),
+                    // It says where the text is from.
+                    (_, Some("reference")) => {}
                     ("text", Some("thinking")) if !part["thinking"].is_null() => {
                         take("reasoning", &part["thinking"], all);
                     }

@@ -89,7 +89,13 @@ pub fn read_whole_stream(stream: &[u8]) -> WholeStream {
     }
     let is_comment = rest.starts_with(b":");
     let clean = data.is_empty() && event.is_empty() && (rest.is_empty() || is_comment);
-    let end = match clean {
+    // A mark that there is nothing more lacks nothing.
+    let last = match data.as_str() {
+        "" => rest.strip_prefix(b"data:").unwrap_or_default(),
+        data if rest.is_empty() || is_comment => data.as_bytes(),
+        _ => b"",
+    };
+    let end = match clean || is_done(last) {
         true => StreamEnd::Clean,
         false => StreamEnd::Within,
     };
@@ -99,6 +105,11 @@ pub fn read_whole_stream(stream: &[u8]) -> WholeStream {
         retry,
         last_event_id,
     }
+}
+
+/// Whether data is that of the last event of a chat.
+pub fn is_done(data: &[u8]) -> bool {
+    data.trim_ascii() == b"[DONE]"
 }
 
 /// Splits at CRLF, LF and CR; the last item has no line end behind it.

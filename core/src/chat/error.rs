@@ -39,6 +39,8 @@ pub enum ChatError {
         /// The member's name.
         member: &'static str,
     },
+    /// The server tells of an error in place of an answer.
+    Failed,
     /// A member appears twice: two readers could take two different values from it.
     Duplicate {
         /// The member's name, or `"extra"` for one the caller added to a request.
@@ -95,6 +97,7 @@ impl fmt::Display for ChatError {
                 offset,
             } => write!(f, "`{member}` at byte {offset} is not {expected}"),
             Self::Missing { member } => write!(f, "`{member}` is missing"),
+            Self::Failed => f.write_str("it tells of an error in place of an answer"),
             Self::Duplicate { member } => write!(f, "`{member}` appears twice"),
             Self::NotFinite => f.write_str("a number to be written as JSON is not finite"),
             Self::Unserializable => f.write_str("a value cannot be written as JSON"),

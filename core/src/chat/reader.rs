@@ -5,7 +5,9 @@ use core::fmt;
 
 use sealwire_memlock::{SecureBytes, SecureMemory};
 
-use super::answer::{ApiError, ChatCompletion, DeltaToolCall, ErrorBody, Part, Parts, Text, Usage};
+use super::answer::{
+    ApiError, ChatChunk, ChatCompletion, DeltaToolCall, ErrorBody, Part, Parts, Text, Usage,
+};
 use super::json::{Json, JsonStr};
 use super::{ChatError, SseParser};
 use crate::head::ResponseHead;
@@ -66,7 +68,8 @@ pub enum ChatEvent<'a> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ToolCallDelta<'a> {
-    /// Which of the calls; some servers send each call whole and leave it out, and a streamed `function_call` has none.
+    /// Which of the calls. In a stream some servers leave it out, or give several calls one index: there, a piece with an id and a name of
+    /// its own begins a call ([`ChatAccumulator`](super::ChatAccumulator) does this). A streamed `function_call` has none.
     pub index: Option<u64>,
     /// What the result has to refer to. A `function_call` has none.
     pub id: Option<JsonStr<'a>>,
@@ -124,6 +127,8 @@ pub struct ChatReader {
     limit: usize,
     /// What is still to be given out of what stands in the body.
     parts: Parts,
+    /// There was a chunk.
+    begun: bool,
     end: End,
     failure: Option<ChatError>,
 }
@@ -143,15 +148,6 @@ impl Body {
             Self::Stream(parser) => parser.event_data().unwrap_or_default(),
             Self::Whole(completion) => completion.body(),
             Self::Coming(_) | Self::Error(_) => &[],
-        }
-    }
-
-    /// The error that it tells of.
-    fn error(&self) -> Option<ApiError<'_>> {
-        match self {
-            Self::Stream(parser) => parser.event()?.chunk().ok()?.error(),
-            Self::Error(error) => error.as_ref()?.error(),
-            Self::Coming(_) | Self::Whole(_) => None,
         }
     }
 }
@@ -206,6 +202,7 @@ impl ChatReader {
             body,
             limit,
             parts: Parts::NONE,
+            begun: false,
             end: End::Open,
             failure: None,
         })
@@ -259,8 +256,11 @@ impl ChatReader {
         if event.is_done() {
             self.end = End::Marked;
             parser.forget_event();
+        } else if event.is_empty() {
+            parser.forget_event();
         } else {
             self.parts = Parts::of_chunk(&event.chunk()?);
+            self.begun = true;
         }
         Ok(())
     }
@@ -268,7 +268,8 @@ impl ChatReader {
     /// The answer is whole: the exchange gave its [`Complete`](crate::record::Complete). The last events can be polled now.
     ///
     /// # Errors
-    /// [`ChatError`] for what is no chat's answer: one that is whole is read only now, a stream may stop within an event.
+    /// [`ChatError`] for what is no chat's answer: one that is whole is read only now, a stream may stop within an event, or before its
+    /// first chunk.
     pub fn handle_complete(&mut self) -> Result<(), ChatError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
@@ -282,6 +283,9 @@ impl ChatReader {
             Body::Stream(mut parser) => {
                 if self.end == End::Open {
                     parser.handle_eof()?;
+                }
+                if !self.begun {
+                    return Err(ChatError::Missing { member: "choices" });
                 }
                 self.body = Body::Stream(parser);
             }
@@ -368,7 +372,10 @@ impl ChatReader {
             Part::Usage(usage) => ChatEvent::Usage(usage),
             Part::Failed => ChatEvent::Failed {
                 status: self.status,
-                error: self.body.error(),
+                error: match self.error_body() {
+                    Some(body) => body.error(),
+                    None => self.chunk().and_then(|chunk| chunk.error()),
+                },
             },
         })
     }
@@ -377,6 +384,23 @@ impl ChatReader {
     pub fn completion(&self) -> Option<&ChatCompletion> {
         match &self.body {
             Body::Whole(completion) => Some(completion),
+            _ => None,
+        }
+    }
+
+    /// The chunk that came last in a stream, for what the events leave out: after [`handle_input`](Self::handle_input), until
+    /// [`poll_event`](Self::poll_event) has no event of it left. It is read once more at each call.
+    pub fn chunk(&self) -> Option<ChatChunk<'_>> {
+        match &self.body {
+            Body::Stream(parser) => parser.event()?.chunk().ok(),
+            _ => None,
+        }
+    }
+
+    /// The JSON that came in place of an answer, once it is there: for an error in a form that is not known.
+    pub fn error_body(&self) -> Option<&ErrorBody> {
+        match &self.body {
+            Body::Error(error) => error.as_ref(),
             _ => None,
         }
     }

@@ -160,7 +160,8 @@ impl SseParser {
     ///
     /// # Errors
     /// [`ChatError::IncompleteEvent`] if the stream ended before the empty line that ends an event: the standard wants
-    /// it discarded, and it is; a caller may want to know that the answer was cut off.
+    /// it discarded, and it is; a caller may want to know that the answer was cut off. Of a `[DONE]`, which some servers send without that
+    /// line, nothing is missing.
     pub fn handle_eof(&mut self) -> Result<(), ChatError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
@@ -172,11 +173,24 @@ impl SseParser {
         if self.state == State::Ready {
             return Ok(());
         }
-        let discarded = self.buffer.len() + self.event.len() + mark;
+        let discarded = match self.ends_in_done() {
+            true => 0,
+            false => self.buffer.len() + self.event.len() + mark,
+        };
         self.wipe_event();
         match discarded {
             0 => Ok(()),
             discarded => Err(ChatError::IncompleteEvent { discarded }),
+        }
+    }
+
+    /// Whether all that has come of the next event is a `[DONE]`.
+    fn ends_in_done(&self) -> bool {
+        let (data, line) = self.buffer.expose().split_at(self.data_len);
+        match split_field(line) {
+            (b"", _) => is_done(data),
+            (b"data", value) => data.is_empty() && is_done(value),
+            _ => false,
         }
     }
 
@@ -326,6 +340,10 @@ fn split_field(line: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
+fn is_done(data: &[u8]) -> bool {
+    data.trim_ascii() == b"[DONE]"
+}
+
 fn check_text(value: &[u8]) -> Result<&str, ChatError> {
     #[cfg(test)]
     super::json::work::count(value.len());
@@ -366,7 +384,12 @@ impl<'a> SseEvent<'a> {
 
     /// Whether it is the `[DONE]` after the last chunk of an answer; blanks around it mean nothing.
     pub fn is_done(&self) -> bool {
-        self.data.trim_ascii() == "[DONE]"
+        is_done(self.data.as_bytes())
+    }
+
+    /// Whether there is nothing in it: some servers send such events as a sign that they live.
+    pub fn is_empty(&self) -> bool {
+        self.data.trim_ascii().is_empty()
     }
 
     /// Its data as a chunk of an answer.

@@ -47,6 +47,10 @@ const ANSWERS: &[&str] = &[
     "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}},{\"index\":1,\"delta\":{\"content\":\"b\"}}]}\n{\"choices\":[{\"index\":1,\"delta\":{\"content\":\"c\",\"refusal\":\"d\"}}]}",
     "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"t\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{\"}}]}}]}\n{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"}\"}},{\"function\":{\"arguments\":\"x\"}}]}}]}",
     "{\"choices\":[{\"delta\":{\"function_call\":{\"name\":\"f\",\"arguments\":\"\"}}}]}\n{\"error\":{\"message\":\"late\"}}",
+    r#"{"choices":[{"message":{"content":"half"},"delta":{},"finish_reason":"error","error":{"message":"no"}}]}"#,
+    r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"},{"type":"reference","reference_ids":[0]}]}}],"x_groq":{"usage":{"total_tokens":1}}}"#,
+    "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"1\"}},{\"index\":0,\"id\":\"b\",\"function\":{\"name\":\"g\",\"arguments\":\"2\"},\"extra_content\":{\"s\":1}}]}}]}\n{\"x_groq\":{\"error\":\"over\"},\"choices\":[]}",
+    r#"{"statusCode":401,"message":"no"}"#,
 ];
 
 const STREAMS: &[&str] = &[
@@ -62,6 +66,8 @@ const STREAMS: &[&str] = &[
     "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\ndata: [DONE]\n\n",
     "data: cut",
     "data: cut\n",
+    "data: {\"choices\":[]}\n\ndata:\n\ndata: [DONE]",
+    "data: {\"choices\":[]}\n\nevent: end\ndata: [DONE]\r",
 ];
 
 pub(crate) fn write(seeds: &mut Seeds) {

@@ -1,6 +1,6 @@
 //! The chunks in a streamed chat, however its pieces arrive.
 
-use sealwire_core::chat::SseParser;
+use sealwire_core::chat::{ChatError, SseParser};
 use sealwire_memlock::{SecureBytes, SecureMemory};
 
 use super::answer::{Chunk, Metadata};
@@ -14,6 +14,8 @@ pub(crate) struct Chunks {
     piece: SecureBytes,
     /// How much of the piece the parser has.
     taken: usize,
+    /// There was a chunk.
+    begun: bool,
 }
 
 impl Chunks {
@@ -26,6 +28,7 @@ impl Chunks {
             parser: SseParser::with_limit(memory, usize::MAX)?,
             piece: memory.with_capacity(0)?,
             taken: 0,
+            begun: false,
         })
     }
 
@@ -35,7 +38,9 @@ impl Chunks {
         while self.taken < self.piece.len() {
             let rest = &self.piece.expose()[self.taken..];
             self.taken += self.parser.handle_input(rest).map_err(unreadable)?;
-            if let Some(event) = self.parser.poll_event().filter(|event| !event.is_done()) {
+            let event = self.parser.poll_event();
+            if let Some(event) = event.filter(|event| !event.is_done() && !event.is_empty()) {
+                self.begun = true;
                 let chunk = Chunk::copy_from(event.data(), &self.memory).map_err(unreadable)?;
                 return match chunk.get().error() {
                     Some(_) => Err(Error::failed(&self.metadata, chunk.into_bytes())),
@@ -54,7 +59,10 @@ impl Chunks {
 
     /// The answer has ended.
     pub(crate) fn finish(&mut self) -> Result<(), Error> {
-        let ended = self.parser.handle_eof();
+        let ended = self.parser.handle_eof().and_then(|()| match self.begun {
+            true => Ok(()),
+            false => Err(ChatError::Missing { member: "choices" }),
+        });
         ended.map_err(|error| Error::unreadable(&self.metadata, error))
     }
 

@@ -6,10 +6,10 @@ use core::fmt;
 use sealwire_memlock::{SecureMemory, SecureString};
 
 use super::{CallForm, ChatChunk, ChunkChoice, DeltaToolCall, Usage};
-use crate::chat::json::JsonStr;
+use crate::chat::json::{Json, JsonStr};
 use crate::chat::{ChatError, Message, Role, ToolCall};
 
-/// The most choices of an answer, and the most tool calls of a choice.
+/// The most choices of an answer, tool calls of a choice, and members of a call that are not known.
 const MAX_ENTRIES: usize = 128;
 
 /// Puts a streamed answer together, in secure memory.
@@ -166,22 +166,17 @@ impl AccumulatedChoice {
             texts.set(&mut known.kind, call.kind())?;
             texts.set(&mut known.name, call.name())?;
             texts.append(&mut known.arguments, call.arguments())?;
+            known.keep_rest(&call, texts)?;
         }
         Ok(())
     }
 
-    /// Which tool call this piece belongs to. Without an index, a piece with an id begins a call of its own, and any
-    /// other goes on with the last one of its form.
+    /// Which tool call this piece belongs to: the last of its form that it can go on with.
     fn tool_call(&mut self, call: &DeltaToolCall<'_>) -> Result<usize, ChatError> {
-        let (form, index) = (call.form(), call.index());
-        let last = self.tool_calls.iter().rposition(|call| call.form == form);
-        if let (None, None, Some(last)) = (index, call.id(), last) {
-            return Ok(last);
-        }
         find_or_push(
             &mut self.tool_calls,
-            |known| index.is_some() && known.index == index,
-            || AccumulatedToolCall::new(form, index),
+            |known| known.goes_on_with(call),
+            || AccumulatedToolCall::new(call.form(), call.index()),
         )
     }
 
@@ -221,6 +216,9 @@ impl AccumulatedChoice {
     }
 
     /// The choice as a message, to go on with the conversation. It borrows every text.
+    ///
+    /// What was thought is not in it: some servers refuse it, and others want it back with calls of tools, such as DeepSeek's in
+    /// thinking mode. To those, add it by [`Message::extra`].
     #[must_use]
     pub fn to_message(&self) -> Message<'_> {
         let mut message = Message::new(Role::Assistant);
@@ -231,14 +229,10 @@ impl AccumulatedChoice {
             message = message.refusal(refusal);
         }
         self.tool_calls.iter().fold(message, |message, call| {
-            let (id, name) = (call.id().unwrap_or(""), call.name().unwrap_or(""));
             if call.form == CallForm::Function {
-                return message.function_call(name, call.arguments());
+                return message.function_call(call.name().unwrap_or(""), call.arguments());
             }
-            message.tool_call(match call.kind() {
-                Some("custom") => ToolCall::custom(id, name, call.arguments()),
-                _ => ToolCall::function(id, name, call.arguments()),
-            })
+            message.tool_call(ToolCall::Accumulated(call))
         })
     }
 }
@@ -251,6 +245,8 @@ pub struct AccumulatedToolCall {
     kind: Option<SecureString>,
     name: Option<SecureString>,
     arguments: Option<SecureString>,
+    /// Other members, by name: JSON as it stood.
+    extra: Vec<(SecureString, SecureString)>,
 }
 
 impl AccumulatedToolCall {
@@ -262,7 +258,48 @@ impl AccumulatedToolCall {
             kind: None,
             name: None,
             arguments: None,
+            extra: Vec::new(),
         }
+    }
+
+    /// Whether a piece can be more of this call. One with a name and another id begins a call, though the index be known: Gemini, and
+    /// Ollama for some models, give one index to all calls that are made at once. An id alone means nothing: some servers make one up
+    /// for each piece.
+    fn goes_on_with(&self, piece: &DeltaToolCall<'_>) -> bool {
+        let says = |text: &JsonStr<'_>| !text.is_empty();
+        let other_id = match (piece.id().filter(says), self.id()) {
+            (Some(id), Some(known)) => id != *known,
+            _ => false,
+        };
+        let named = piece.name().is_some_and(|name| says(&name)) && self.name.is_some();
+        self.form == piece.form()
+            && match piece.index() {
+                Some(_) => self.index == piece.index() && !(other_id && named),
+                None => !other_id,
+            }
+    }
+
+    /// Keeps the members that are no part of a call as OpenAI has it: servers may want them back, as Gemini its signature of a thought.
+    fn keep_rest(&mut self, piece: &DeltaToolCall<'_>, texts: &mut Texts) -> Result<(), ChatError> {
+        for (name, value) in piece.extra() {
+            if self.extra.iter().any(|(known, _)| name == *known.expose()) {
+                continue;
+            }
+            if self.extra.len() == MAX_ENTRIES {
+                return Err(ChatError::TooLarge { limit: MAX_ENTRIES });
+            }
+            let mut kept = None;
+            texts.append(&mut kept, [name])?;
+            let value = texts.json(value)?;
+            self.extra.extend(kept.map(|name| (name, value)));
+        }
+        Ok(())
+    }
+
+    /// The members that are no part of a call as OpenAI has it, such as Gemini's `extra_content`: of each name the first.
+    pub fn extra(&self) -> impl Iterator<Item = (&str, Json<'_>)> {
+        let extra = self.extra.iter();
+        extra.map(|(name, value)| (name.expose(), Json::checked(value.expose())))
     }
 
     /// What the result has to refer to. A `function_call` has none.
@@ -312,24 +349,38 @@ impl Texts {
         texts: impl IntoIterator<Item = JsonStr<'a>>,
     ) -> Result<(), ChatError> {
         for text in texts {
-            let held = self.held.saturating_add(text.len());
-            if held > self.limit {
-                return Err(ChatError::TooLarge { limit: self.limit });
-            }
-            self.held = held;
+            self.hold(text.len())?;
             text.append_to(target.get_or_insert_with(|| self.memory.string()))?;
         }
         Ok(())
     }
+
+    /// The JSON of a value, as it stands.
+    fn json(&mut self, value: Json<'_>) -> Result<SecureString, ChatError> {
+        self.hold(value.raw().len())?;
+        let mut text = self.memory.string();
+        text.try_push_str(value.raw())?;
+        Ok(text)
+    }
+
+    /// Counts so many bytes more, if the limit allows.
+    fn hold(&mut self, len: usize) -> Result<(), ChatError> {
+        let held = self.held.saturating_add(len);
+        if held > self.limit {
+            return Err(ChatError::TooLarge { limit: self.limit });
+        }
+        self.held = held;
+        Ok(())
+    }
 }
 
-/// The index is the server's and only compared, never used to size anything.
+/// The last that it is. An index is the server's and only compared, never used to size anything.
 fn find_or_push<T>(
     entries: &mut Vec<T>,
     is_it: impl Fn(&T) -> bool,
     new: impl FnOnce() -> T,
 ) -> Result<usize, ChatError> {
-    if let Some(at) = entries.iter().position(is_it) {
+    if let Some(at) = entries.iter().rposition(is_it) {
         return Ok(at);
     }
     if entries.len() == MAX_ENTRIES {

@@ -58,6 +58,15 @@ impl CallForm {
         arguments?.as_str()
     }
 
+    /// The members that are not known.
+    pub(super) fn extra(self, call: Json<'_>) -> impl Iterator<Item = (JsonStr<'_>, Json<'_>)> {
+        let call = Some(call).filter(|_| self == Self::Tool);
+        let members = call.into_iter().flat_map(Json::members);
+        members.filter(|(name, value)| {
+            !value.is_null() && TOOL_CALL.iter().all(|(known, _)| *name != *known)
+        })
+    }
+
     fn called(self, call: Json<'_>) -> Option<Json<'_>> {
         match self {
             Self::Tool => member(call, "function").or_else(|| member(call, "custom")),

@@ -97,7 +97,7 @@ impl<'a> ChatChunk<'a> {
 
     /// What the answer cost: in the last chunk, if asked for with `include_usage`.
     pub fn usage(&self) -> Option<Usage> {
-        self.raw("usage").map(Usage::read)
+        Usage::find(self.json)
     }
 
     /// An error in the middle of the stream; nothing of the answer follows.
@@ -195,7 +195,12 @@ impl<'a> DeltaToolCall<'a> {
         self.form
     }
 
-    /// Which of the calls; some servers send each call whole and leave it out, and a `function_call` has none.
+    pub(super) fn extra(&self) -> impl Iterator<Item = (JsonStr<'a>, Json<'a>)> + use<'a> {
+        self.form.extra(self.json)
+    }
+
+    /// Which of the calls. Some servers leave it out, or give several calls one index; a `function_call` has none.
+    /// [`ChatAccumulator`](super::ChatAccumulator) tells them apart.
     pub fn index(&self) -> Option<u64> {
         self.form.index(self.json)
     }

@@ -67,25 +67,24 @@ impl ChatCompletion {
     ///
     /// # Errors
     /// [`ChatError::InvalidUtf8`] and [`ChatError::Json`] for what is no JSON; [`ChatError::Unexpected`],
-    /// [`ChatError::Missing`] and [`ChatError::Duplicate`] for what is no answer. An error body has no `choices`, so
-    /// it is refused too: see [`parse_or_error`](Self::parse_or_error).
+    /// [`ChatError::Missing`] and [`ChatError::Duplicate`] for what is no answer; [`ChatError::Failed`] for what tells of an error: see
+    /// [`parse_or_error`](Self::parse_or_error).
     pub fn parse(body: SecureBytes) -> Result<Self, ChatError> {
-        Self::parse_or_error(body)?.map_err(|_| ChatError::Missing { member: "choices" })
+        Self::parse_or_error(body)?.map_err(|_| ChatError::Failed)
     }
 
-    /// As [`parse`](Self::parse), but a body that tells of an error in place of an answer, as some servers send it with the status of a
-    /// success, is kept for what it says.
+    /// As [`parse`](Self::parse), but a body that tells of an error, as some servers send it with the status of a success, is kept for
+    /// what it says. There may be a part of an answer in it.
     ///
     /// # Errors
     /// As [`parse`](Self::parse), for what is neither.
     pub fn parse_or_error(body: SecureBytes) -> Result<Result<Self, ErrorBody>, ChatError> {
         let json = Json::from_bytes(body.expose())?;
-        let has_choices = member(json, "choices").is_some();
-        if !has_choices && ApiError::find(json).is_some() {
+        if ApiError::find(json).is_some() {
             return ErrorBody::parse(body).map(Err);
         }
         shape::check("body", json, COMPLETION)?;
-        if !has_choices {
+        if member(json, "choices").is_none() {
             return Err(ChatError::Missing { member: "choices" });
         }
         match SecureString::from_utf8(body) {
@@ -138,7 +137,7 @@ impl ChatCompletion {
 
     /// What it cost.
     pub fn usage(&self) -> Option<Usage> {
-        self.raw("usage").map(Usage::read)
+        Usage::find(self.as_json())
     }
 
     /// The bytes that the places of its values are of.

@@ -3,14 +3,20 @@
 use super::shape::{Members, Shape, member};
 use crate::chat::json::{Json, JsonStr};
 
-/// What `content` must be. A part of any other type is an error: an answer with a hole is none.
+/// What `content` must be. A part of any other type is an error: an answer with a hole is none. A `reference` says where the text before
+/// it is from, in numbers.
 pub(super) const CONTENT: Shape = Shape::Parts(&[
     ("type", Shape::String),
     ("text", Shape::String),
     ("thinking", Shape::Parts(THINKING)),
+    ("reference", Shape::Any),
 ]);
 
-const THINKING: Members = &[("type", Shape::String), ("text", Shape::String)];
+const THINKING: Members = &[
+    ("type", Shape::String),
+    ("text", Shape::String),
+    ("reference", Shape::Any),
+];
 
 /// The texts of an answer, in their order.
 pub(super) fn texts(said: Json<'_>) -> impl Iterator<Item = JsonStr<'_>> {

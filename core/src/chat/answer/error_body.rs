@@ -4,7 +4,7 @@ use core::fmt;
 
 use sealwire_memlock::{SecureBytes, SecureString};
 
-use super::shape::member;
+use super::shape::{member, members};
 use super::view;
 use crate::chat::ChatError;
 use crate::chat::json::{Json, JsonStr};
@@ -71,25 +71,31 @@ pub struct ApiError<'a> {
 
 impl<'a> ApiError<'a> {
     /// Finds the error in a body: `{"error": {...}}` as OpenAI has it, `{"error": "..."}`, `{"detail": ...}` of
-    /// FastAPI, and `{"object": "error", ...}` of vLLM. Gemini puts such a body into an array, alone.
+    /// FastAPI, `{"object": "error", ...}` of vLLM, and `{"message": "..."}` of what stands before a server. Gemini puts such a body into
+    /// an array, alone. Where an answer breaks off, OpenRouter has the error in the choice, too, and Groq in `x_groq`.
     ///
     /// Some servers send an `error` that says nothing with each chunk, and what a `detail` beside an answer is they alone know.
     pub(super) fn find(body: Json<'a>) -> Option<Self> {
         let body = body.items().next().unwrap_or(body);
-        let says = |error: &Json<'_>| {
-            let text = error.as_str().is_some_and(|text| !text.is_empty());
-            text || error.members().next().is_some()
+        let names = ["choices", "error", "detail", "object", "message", "x_groq"];
+        let [choices, error, detail, object, message, groq] = members(body, names);
+        let is_text = |value: &Json<'_>| value.as_str().is_some_and(|text| !text.is_empty());
+        let says = |error: &Json<'_>| is_text(error) || error.members().next().is_some();
+        let error_in = |object| member(object, "error").filter(says);
+        let error = error.filter(says);
+        let json = match choices {
+            Some(choices) => error
+                .or_else(|| error_in(groq?))
+                .or_else(|| choices.items().find_map(error_in)),
+            None => {
+                let is_error = object
+                    .and_then(Json::as_str)
+                    .is_some_and(|kind| kind == "error");
+                let is_error = is_error || message.is_some_and(|text| is_text(&text));
+                error.or(detail).or_else(|| is_error.then_some(body))
+            }
         };
-        let is_error = |object: &Json<'_>| {
-            let kind = member(*object, "object").and_then(Json::as_str);
-            kind.is_some_and(|kind| kind == "error")
-        };
-        let has_answer = member(body, "choices").is_some();
-        let json = member(body, "error")
-            .filter(says)
-            .or_else(|| member(body, "detail").filter(|_| !has_answer))
-            .or_else(|| Some(body).filter(is_error))?;
-        Some(Self { json })
+        json.map(|json| Self { json })
     }
 
     /// What went wrong, in words.

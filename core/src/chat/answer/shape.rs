@@ -15,7 +15,8 @@ pub(in crate::chat) enum Shape {
     /// Nothing rests on it: a getter of the wrong type has nothing. It is still there once at most.
     Any,
     String,
-    /// A string, or an array of objects that each hold what their `type` names, one of these members.
+    /// A string, or an array of objects that each hold what their `type` names, one of these members. One that may be anything says
+    /// nothing, and need not be there.
     Parts(Members),
     Unsigned,
     Object(Members),
@@ -105,15 +106,29 @@ fn check_part(name: &'static str, part: Json<'_>, members: Members) -> Result<()
     let known = members
         .iter()
         .find(|(member, _)| *member != "type" && named(member));
-    let (holds, _) = known.ok_or(ChatError::Unexpected {
+    let (holds, shape) = known.ok_or(ChatError::Unexpected {
         member: "type",
         expected: "that of a part that is known",
         offset: kind.offset(),
     })?;
-    match member(part, holds) {
-        Some(_) => Ok(()),
-        None => Err(ChatError::Missing { member: holds }),
+    match (member(part, holds), shape) {
+        (Some(_), _) | (None, Shape::Any) => Ok(()),
+        (None, _) => Err(ChatError::Missing { member: holds }),
     }
+}
+
+/// Members that are there and not `null`, all found in one pass.
+pub(in crate::chat) fn members<'a, const N: usize>(
+    object: Json<'a>,
+    names: [&str; N],
+) -> [Option<Json<'a>>; N] {
+    let mut found = [None; N];
+    for (key, value) in object.members() {
+        if let Some(at) = names.iter().position(|name| key == **name) {
+            found[at] = found[at].or(Some(value));
+        }
+    }
+    found.map(|value| value.filter(|value| !value.is_null()))
 }
 
 /// A member that is there and not `null`.

@@ -1,6 +1,6 @@
 //! What an answer cost.
 
-use super::shape::{Members, Shape, member};
+use super::shape::{Members, Shape, member, members};
 use crate::chat::json::Json;
 
 /// How many tokens an answer took. Counts that the server did not send are 0.
@@ -51,8 +51,17 @@ const COMPLETION_DETAILS: Members = &[
 ];
 
 impl Usage {
-    /// Reads a checked `usage` object.
-    pub(super) fn read(json: Json<'_>) -> Self {
+    /// The count of a checked answer, or of a chunk: where OpenAI has it, or else in `x_groq` (Groq) or the first choice (Moonshot), where
+    /// a count of another type than expected is 0.
+    pub(super) fn find(answer: Json<'_>) -> Option<Self> {
+        let [usage, groq, choices] = members(answer, ["usage", "x_groq", "choices"]);
+        let usage = usage
+            .or_else(|| member(groq?, "usage"))
+            .or_else(|| member(choices?.items().next()?, "usage"));
+        usage.filter(|usage| usage.is_object()).map(Self::read)
+    }
+
+    fn read(json: Json<'_>) -> Self {
         let prompt = member(json, "prompt_tokens_details");
         let completion = member(json, "completion_tokens_details");
         let count = |object: Option<Json<'_>>, name| {

@@ -1,9 +1,12 @@
 //! Tools, calls of them, and the choice among them.
 
+use core::iter::empty;
+
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::redact;
+use crate::chat::AccumulatedToolCall;
 use crate::chat::json::Json;
 
 /// A function the model may call.
@@ -162,6 +165,8 @@ pub enum ToolCall<'a> {
     },
     /// As it stood in the answer.
     Json(Json<'a>),
+    /// As its pieces add up, with the members of it that this crate does not know.
+    Accumulated(&'a AccumulatedToolCall),
 }
 
 impl<'a> ToolCall<'a> {
@@ -190,6 +195,23 @@ impl Serialize for ToolCall<'_> {
 
         match *self {
             Self::Json(json) => json.serialize(serializer),
+            Self::Accumulated(call) => {
+                let (id, name) = (call.id().unwrap_or(""), call.name().unwrap_or(""));
+                let (input, extra) = (call.arguments(), call.extra());
+                match call.kind() {
+                    Some("custom") => typed_with(
+                        serializer,
+                        "custom",
+                        Some(id),
+                        &Custom { name, input },
+                        extra,
+                    ),
+                    _ => {
+                        let function = Function::call(name, input);
+                        typed_with(serializer, "function", Some(id), &function, extra)
+                    }
+                }
+            }
             Self::Function {
                 id,
                 name,
@@ -277,12 +299,30 @@ where
     S: Serializer,
     T: Serialize,
 {
+    typed_with(serializer, kind, id, value, empty())
+}
+
+/// The same, with what else there is.
+fn typed_with<'a, S, T>(
+    serializer: S,
+    kind: &str,
+    id: Option<&str>,
+    value: &T,
+    extra: impl Iterator<Item = (&'a str, Json<'a>)>,
+) -> Result<S::Ok, S::Error>
+where
+    S: Serializer,
+    T: Serialize,
+{
     let mut map = serializer.serialize_map(None)?;
     if let Some(id) = id {
         map.serialize_entry("id", id)?;
     }
     map.serialize_entry("type", kind)?;
     map.serialize_entry(kind, value)?;
+    for (name, value) in extra {
+        map.serialize_entry(name, &value)?;
+    }
     map.end()
 }
 
