@@ -75,7 +75,7 @@ pub enum Malformed {
     KeyTime,
 }
 
-/// A mistake in how the API was called. Nothing was changed.
+/// A mistake in how the API was called, or of what it was given to work with. Nothing was changed, but where a call says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misuse {

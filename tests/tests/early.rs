@@ -126,6 +126,32 @@ fn a_whole_request_has_no_deadline() {
     }
 }
 
+/// ORDER-9: a frame is received with its last byte. An ACCEPT that began to arrive before END had left, and ended after it, is that of an
+/// answer.
+#[test]
+fn an_accept_that_ends_after_the_request_has_left() {
+    let mut world = World::new(12);
+    let request = world.request(b"x");
+    let mut whole = world.client(SUITE, request, ClientOptions::default());
+    let wire = drain_client(&mut whole);
+    let (mut server, _) = world.deliver(&wire);
+    let answer = world.answer(&mut server, *whole.exchange_id(), &[b"y"], Padding::None);
+    for has_left in [true, false] {
+        let mut world = World::new(12);
+        let request = world.request(b"x");
+        let mut client = world.client(SUITE, request, ClientOptions::default());
+        let mut out = vec![0; wire.len() - 1];
+        assert_eq!(client.poll_transmit(&mut out).expect("memory"), out.len());
+        let mut seen = Seen::default();
+        feed_client(&mut client, &answer[..35], &mut seen).expect("a part of ACCEPT");
+        if has_left {
+            assert_eq!(drain_client(&mut client), wire[out.len()..]);
+        }
+        let heard = feed_client(&mut client, &answer[35..], &mut seen);
+        assert_eq!((heard.is_ok(), seen.complete), (has_left, has_left));
+    }
+}
+
 #[test]
 fn a_reject_in_the_middle_of_the_request_is_heard() {
     let mut world = World::new(2);

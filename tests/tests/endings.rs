@@ -282,6 +282,56 @@ fn an_answer_that_waits_to_be_taken_has_begun() {
     }
 }
 
+/// Section 8.1: a refusal leads to what it says, also where it waits to be taken and the connection fails, or its time is over.
+#[test]
+fn a_refusal_that_waits_to_be_taken_counts() {
+    let ends: [fn(&mut ClientSession, &mut World); 4] = [
+        |session, world| session.handle_failure(now(1), Failure::Reset, &mut world.rng),
+        |session, world| session.handle_eof(now(1), &mut world.rng),
+        |session, world| {
+            assert!(!session.handle_stale_connection());
+            session.handle_failure(now(1), Failure::Gone, &mut world.rng);
+        },
+        |session, world| {
+            session.handle_timeout(now(10_000));
+            assert!(session.poll_event(now(1), &mut world.rng).is_none());
+        },
+    ];
+    for end in ends {
+        let mut world = World::new(31);
+        let config = pinned(&world);
+        let mut refused = |code: Option<ErrorCode>| {
+            let (mut session, wire) = sending(&mut world, config);
+            let refusal = match code {
+                Some(code) => {
+                    let (mut server, _) = world.deliver(&wire);
+                    server.fail(code, NOW).expect("a request waits");
+                    drain_server(&mut server)
+                }
+                None => vec![0x05, 0, 0, 1, RejectCode::Suite.to_u8()],
+            };
+            let mut rest = &refusal[..];
+            while !rest.is_empty() {
+                let count = session.handle_input(now(1), rest, &mut world.rng);
+                rest = &rest[count..];
+            }
+            end(&mut session, &mut world);
+            session.step(now(1), &mut world.rng)
+        };
+        let answer_begun = false;
+        let code = ErrorCode::Duplicate;
+        let duplicate = SessionError::Refused { code, answer_begun };
+        assert_eq!(refused(Some(code)), Err(duplicate));
+        assert_eq!(
+            refused(Some(ErrorCode::Time)),
+            Ok(Step::Send),
+            "sealed anew"
+        );
+        let suite = SessionError::Rejected(RejectCode::Suite);
+        assert_eq!(refused(None), Err(suite));
+    }
+}
+
 /// REPLAY-6: a session that failed gives its request back, with the idempotency key of its tries.
 #[test]
 fn a_failed_session_gives_its_request_back() {

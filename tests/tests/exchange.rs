@@ -286,7 +286,7 @@ fn without_a_head_there_is_no_answer() {
 /// RAW-3: a CANCEL that is cut by the end of the response, at any byte, is read to its end, and the stream stays in step.
 #[test]
 fn a_cancel_that_crosses_the_end_of_the_response() {
-    for cut in 0..22 {
+    for (cut, ends) in (0..22).flat_map(|cut| [(cut, false), (cut, true)]) {
         let mut world = World::new(6);
         let mut client = raw_client(&mut world, b"x");
         let wire = drain_client(&mut client);
@@ -307,9 +307,15 @@ fn a_cancel_that_crosses_the_end_of_the_response() {
         server.finish().expect("under way");
         drain_server(&mut server);
         assert_eq!(server.can_continue(), cut == 0, "{cut} bytes of it");
+        assert_eq!(server.awaits_cancel(), cut != 0, "{cut} bytes of it");
+        if ends {
+            server.handle_eof(NOW);
+            assert!(!server.awaits_cancel() && !server.can_continue());
+            continue;
+        }
         let events = world.feed_server(&mut server, &cancel[cut..]);
         assert_eq!(events, []);
-        assert!(server.can_continue());
+        assert!(server.can_continue() && !server.awaits_cancel());
     }
 }
 

@@ -8,10 +8,11 @@
 use sealwire_core::exchange::{
     ClientExchange, ClientOptions, Limits, Request, ServerEvent, ServerExchange, ServerOptions,
 };
+use sealwire_core::frame::{FrameHeader, HEADER_LEN};
 use sealwire_core::head::ResponseHead;
 use sealwire_core::padding::Padding;
 use sealwire_core::replay::MemoryReplayStore;
-use sealwire_core::{ClientState, Error, PeerError, Suite};
+use sealwire_core::{ClientState, Error, ErrorCode, PeerError, Suite, UnixTime};
 use sealwire_memlock::{Policy, SecureMemory, disable_secure_memory, enable_secure_memory};
 use sealwire_scanner::isolated;
 use sealwire_tests::pair::{NOW, Seen, World, drain_client, drain_server, feed_client};
@@ -201,6 +202,32 @@ fn a_request_that_there_is_no_memory_for_is_not_taken() {
         });
         println!("request received: {failed} of {calls} calls failed");
         assert!(failed >= 3);
+    });
+}
+
+/// REPLAY-7: a client whose clock is wrong is told so, also where there is no memory for its request.
+#[test]
+fn the_time_comes_before_memory() {
+    isolated("the_time_comes_before_memory", || {
+        for (late, code) in [(0, ErrorCode::Busy), (3_600_000, ErrorCode::Time)] {
+            let mut world = world();
+            let options = client_options(Padding::None);
+            let (mut client, _) = make_client(&mut world, &mut Calls::none(), options);
+            let wire = drain_client(&mut client);
+            let mut server = world.server(ServerOptions::default());
+            world.now = UnixTime::from_millis(NOW.as_millis() + late);
+            let open = HEADER_LEN + 80;
+            let header = *wire[open..].first_chunk().expect("HEAD");
+            let end = open + FrameHeader::parse(header).expect("HEAD").size();
+            world.feed_server(&mut server, &wire[..end - 1]);
+            let mut calls = Calls::failing_at(0);
+            calls.call(|| world.feed_server(&mut server, &wire[end - 1..end]));
+            world.feed_server(&mut server, &wire[end..]);
+            server.handle_eof(world.now);
+            let mut seen = Seen::default();
+            feed_client(&mut client, &drain_server(&mut server), &mut seen).expect("a refusal");
+            assert_eq!(seen.error, Some(code));
+        }
     });
 }
 

@@ -5,6 +5,8 @@
 #[path = "support/aws.rs"]
 mod aws;
 
+use std::time::Duration;
+
 use aead::inout::InOutBuf;
 use aead::{AeadCore, AeadInOut, Key, KeyInit, KeySizeUser, Nonce, Tag, TagPosition};
 use aws::{Aws, AwsGcm, AwsP256, Scalar};
@@ -17,11 +19,13 @@ use sealwire_core::exchange::{
 };
 use sealwire_core::frame::{CONTENT_OFFSET, FrameType};
 use sealwire_core::head::ResponseHead;
-use sealwire_core::keys::Keys;
+use sealwire_core::keys::{Identity, KeyRecord, KeySet, Keys, RecordLimits, key_id};
 use sealwire_core::padding::Padding;
 use sealwire_core::record::{OpenHeader, RequestOpener, RequestSealer};
+use sealwire_core::session::{ClientSession, GatewayState, SessionConfig, Step, Trust};
 use sealwire_core::{
-    Error, ErrorCode, KEY_BLOCK_LEN, Misuse, PeerError, RecordAead, RejectCode, Suite, UnixTime,
+    Error, ErrorCode, KEY_BLOCK_LEN, Malformed, Misuse, Now, PeerError, RecordAead, RejectCode,
+    Suite, UnixTime,
 };
 use sealwire_tests::pair::{Seen, World, drain_client, drain_server, feed_client};
 
@@ -282,6 +286,20 @@ fn secrets_that_a_provider_does_not_give() {
         &mut world.rng,
     );
     assert_eq!(made.err().map(|(_, error)| error), Some(refused));
+
+    // A gateway opens nothing with them: anyone could have sealed it.
+    let request = world.request(b"question");
+    let mut client = world.client(Suite::P256, request, ClientOptions::default());
+    let wire = drain_client(&mut client);
+    world.keys = world.keys.with_agreement(&Nothing);
+    let mut server = world.server(ServerOptions::default());
+    let refused = Malformed::Open(RejectCode::Undecryptable);
+    let events = world.feed_server(&mut server, &wire);
+    assert_eq!(events, [ServerEvent::Refused(refused.into())]);
+    server.handle_eof(now);
+    let mut seen = Seen::default();
+    feed_client(&mut client, &drain_server(&mut server), &mut seen).expect("a refusal");
+    assert_eq!(seen.rejected, Some(RejectCode::Undecryptable));
 }
 
 /// Bad keys are refused by the foreign provider as by ours, and a KEM of another suite is not used by mistake.
@@ -370,4 +388,62 @@ fn keys_in_hardware() {
         token.agree(&other, &enc, now, &mut there),
         Err(RejectCode::Key)
     );
+
+    // Its record is signed by the gateway's identity, and clients seal to it as to any other.
+    let mut world = World::new(44);
+    let identity = Identity::generate(&world.memory, &mut world.rng).expect("seeded");
+    let limits = RecordLimits::default();
+    let [from, to] =
+        [0, 1].map(|hours| world.now.saturating_add(Duration::from_secs(hours * 3600)));
+    let record = KeyRecord::new(Suite::P256, &public.0, from, to, limits);
+    let signed = identity.sign_record(&record).expect("a good record");
+    assert_eq!(KeyRecord::parse(&signed.record), Ok(record));
+    let token = Token {
+        key_id: key_id(&signed.record),
+        ..token
+    };
+    let set = KeySet::new(*identity.public(), vec![signed]).expect("one record");
+    let config = SessionConfig::new(Trust::Pin(identity.pin()));
+    let now = Now {
+        monotonic: Duration::ZERO,
+        unix: world.now,
+    };
+    let request = world.request(b"question");
+    let known = GatewayState::default();
+    let mut session = ClientSession::new(&world.memory, config, known, request, now);
+    assert_eq!(session.step(now, &mut world.rng), Ok(Step::FetchKeys));
+    session.handle_key_set(now, set);
+    assert_eq!(session.step(now, &mut world.rng), Ok(Step::Send));
+    let mut wire = vec![0; 40_000];
+    let count = session.poll_transmit(&mut wire).expect("memory");
+    let mut server = world.server(ServerOptions::default());
+    let mut context = ServerContext {
+        now: now.unix,
+        keys: &token,
+        replay: &mut world.replay,
+    };
+    assert_eq!(server.handle_input(&wire[..count], &mut context), count);
+    server.handle_eof(now.unix);
+    assert_eq!(server.poll_event(), Some(ServerEvent::Request));
+    let request = server.take_request().expect("whole");
+    assert_eq!(request.body().expose(), b"question");
+
+    // What no client would take is not signed.
+    let new = |key, from, to, limits| KeyRecord::new(Suite::P256, key, from, to, limits);
+    let small = RecordLimits {
+        max_frame: 1023,
+        ..limits
+    };
+    let mut no_suite = record;
+    no_suite.suite = None;
+    let unusable = [
+        new(&public.0[1..], from, to, limits),
+        new(&public.0, to, from, limits),
+        new(&public.0, from, to, small),
+        no_suite,
+    ];
+    for record in unusable {
+        let signed = identity.sign_record(&record);
+        assert!(matches!(signed, Err(Error::Misuse(_))), "{record:?}");
+    }
 }

@@ -150,6 +150,7 @@ fn what_ends_a_stream() {
         );
         assert_eq!(drain_server(&mut server)[0], 0x05);
         assert!(server.is_finished() && !server.can_continue(), "{at}");
+        assert!(!server.awaits_cancel(), "{at}");
     }
     // A frame over the limit can be followed: the answer waits for its end, which never comes.
     let mut large = wire.clone();

@@ -41,7 +41,7 @@
 //! What stands on either side already can stay: `hyper::SealLayer` is a tower layer that seals plain `http::Request`s on
 //! their way through a hyper client (or reqwest, or any other service of HTTP), and `hyper::GatewayLayer` is one that opens
 //! them in front of an axum router and seals its answers. A gateway without a router is `hyper::Gateway`, a hyper service
-//! around a handler. Each has a whole program in `examples/`.
+//! around a handler. The layers have whole programs in `examples/`.
 //!
 //! # Features
 //!

@@ -42,11 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
 
     let mut answer = memory.with_capacity(0)?;
-    let gateway = runtime.run(session, |piece| {
-        answer
-            .try_extend_from_slice(piece)
-            .map_err(io::Error::other)
-    })?;
+    let gateway = runtime.run(session, |piece| Ok(answer.try_extend_from_slice(piece)?))?;
     assert_eq!(
         answer.expose(),
         body,
@@ -55,6 +51,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{} bytes from the gateway {pin}", answer.len());
     assert_eq!(gateway.pin(), Some(pin)); // hand it to the next session, which then need not fetch keys
     Ok(())
+}
+
+/// What ends a try.
+enum Stop {
+    /// The connection, of which the session is told: it may try again.
+    Line(io::Error),
+    /// Something on this side of it. That is nobody's to try again.
+    Here(Box<dyn Error>),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Line(error)
+    }
 }
 
 struct Runtime {
@@ -67,7 +77,7 @@ impl Runtime {
     fn run(
         &self,
         mut session: ClientSession,
-        mut show: impl FnMut(&[u8]) -> io::Result<()>,
+        mut show: impl FnMut(&[u8]) -> Result<(), Box<dyn Error>>,
     ) -> Result<GatewayState, Box<dyn Error>> {
         let mut line = None;
         loop {
@@ -87,9 +97,10 @@ impl Runtime {
                 Step::FetchKeys | Step::Send => {
                     // A connection that was kept has yet to show that it lives.
                     let mut heard = line.is_none();
-                    let talked = self
-                        .connected(&mut line)
-                        .and_then(|line| self.talk(&mut session, line, &mut heard, &mut show));
+                    let talked = match self.connected(&mut line) {
+                        Ok(line) => self.talk(&mut session, line, &mut heard, &mut show),
+                        Err(error) => Err(error.into()),
+                    };
                     (talked, heard)
                 }
                 other => {
@@ -98,14 +109,18 @@ impl Runtime {
             };
             // A stream that stands in the middle of something, or brought what nobody asked for, is of no more use.
             let is_quiet = *talked.as_ref().unwrap_or(&false);
-            if let Err(error) = talked
-                && (heard || !session.handle_stale_connection())
-            {
-                let failure = match error.kind() {
-                    ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable => Failure::Connect,
-                    _ => Failure::Reset,
-                };
-                session.handle_failure(self.now(), failure, &mut SysRng);
+            match talked {
+                Err(Stop::Here(error)) => return Err(error),
+                Err(Stop::Line(error)) if heard || !session.handle_stale_connection() => {
+                    let failure = match error.kind() {
+                        ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable => {
+                            Failure::Connect
+                        }
+                        _ => Failure::Reset,
+                    };
+                    session.handle_failure(self.now(), failure, &mut SysRng);
+                }
+                _ => {}
             }
             if !(is_quiet && session.can_carry_on()) {
                 line = None;
@@ -130,18 +145,16 @@ impl Runtime {
         session: &mut ClientSession,
         line: &mut TcpStream,
         heard: &mut bool,
-        show: &mut impl FnMut(&[u8]) -> io::Result<()>,
-    ) -> io::Result<bool> {
+        show: &mut impl FnMut(&[u8]) -> Result<(), Box<dyn Error>>,
+    ) -> Result<bool, Stop> {
         session.handle_connected(self.now());
         let mut out = [0; 4096];
         let (mut start, mut end) = (0, 0); // what of `out` is still to be written
         let mut is_quiet = true;
         while session.poll_timeout().is_some() {
             if start == end {
-                (start, end) = (
-                    0,
-                    session.poll_transmit(&mut out).map_err(io::Error::other)?,
-                );
+                let written = session.poll_transmit(&mut out);
+                (start, end) = (0, written.map_err(|error| Stop::Here(error.into()))?);
             }
             self.wait(session, line, start < end)?;
             if let Some(count) = tried(line.write(&out[start..end]))? {
@@ -150,7 +163,7 @@ impl Runtime {
             let mut bytes = [0; 4096];
             let mut rest = match tried(line.read(&mut bytes))? {
                 None => continue,
-                Some(0) if !*heard => return Err(ErrorKind::UnexpectedEof.into()),
+                Some(0) if !*heard => return Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
                 Some(0) => {
                     session.handle_eof(self.now(), &mut SysRng);
                     return Ok(false);
@@ -165,7 +178,7 @@ impl Runtime {
                     // An upstream's own refusal is an answer, too: its status is here, its body follows.
                     Some(SessionEvent::Head(head)) => println!("status {}", head.status),
                     // Plaintext, verified, borrowed from secure memory: gone with the next call.
-                    Some(SessionEvent::Data(piece)) => show(piece)?,
+                    Some(SessionEvent::Data(piece)) => show(piece).map_err(Stop::Here)?,
                     // Only now is what was shown an answer. The stream goes on; the session need not.
                     Some(SessionEvent::Complete(_)) => session.handle_eof(self.now(), &mut SysRng),
                     _ => {}

@@ -188,7 +188,8 @@ impl<A: RecordAead> ClientExchange<A> {
     /// END has left is only taken if it refuses.
     ///
     /// # Errors
-    /// [`Environment`](crate::Environment) if secure memory cannot be had: the exchange has failed, and nothing more leaves.
+    /// [`Environment`](crate::Environment) if secure memory cannot be had, [`Misuse::State`] if the record cipher fails
+    /// ([`RecordAead`]): the exchange has failed, and nothing more leaves.
     pub fn poll_transmit(&mut self, out: &mut [u8]) -> Result<usize, Error> {
         let result = self.transmit(out);
         if result.is_err() {

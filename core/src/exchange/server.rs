@@ -122,10 +122,16 @@ impl<A: RecordAead> ServerExchange<A> {
     }
 
     /// Whether a raw stream may carry another exchange after this one (ORDER-7): the response has left, and the request was read to
-    /// its end, a CANCEL of which a part came included. Otherwise the stream is closed, once what
-    /// [`poll_transmit`](Self::poll_transmit) gives is sent.
+    /// its end. Otherwise the stream is closed, once what [`poll_transmit`](Self::poll_transmit) gives is sent; but one that
+    /// [awaits the rest of a CANCEL](Self::awaits_cancel) is read first.
     pub fn can_continue(&self) -> bool {
         self.is_finished() && !self.broken && !self.incoming.has_begun()
+    }
+
+    /// Whether a part of a CANCEL came before the response had left, the rest of which is still to be read (RAW-3): give it to
+    /// [`handle_input`](Self::handle_input), within the time that a request has, and ask [`can_continue`](Self::can_continue) again.
+    pub fn awaits_cancel(&self) -> bool {
+        self.is_finished() && !self.broken && self.incoming.has_begun()
     }
 
     /// Whether something of a request has arrived: an OPEN, or a piece of a frame. Before that a raw stream is idle.
@@ -329,6 +335,11 @@ impl<A: RecordAead> ServerExchange<A> {
                 let head = RequestHead::decode(content)?;
                 let time = head.time;
                 self.response_frame_limit = head.response_frame_limit();
+                // REPLAY-7: the time comes before what memory there is, and that before the store, which remembers.
+                if !time.is_known() || time.abs_diff(context.now) > WINDOW {
+                    self.refuse_admission(ErrorCode::Time);
+                    return Ok(());
+                }
                 self.head = Some(self.memory.copy_from(content)?);
                 self.admit(time, context)?;
                 if self.options.stream_requests && self.refusal.is_none() {
@@ -354,25 +365,21 @@ impl<A: RecordAead> ServerExchange<A> {
         Ok(())
     }
 
-    /// REPLAY-1 and REPLAY-2.
+    /// REPLAY-2 and REPLAY-4.
     fn admit(&mut self, sent: UnixTime, context: &mut ServerContext<'_>) -> Result<(), Error> {
-        let code = if !sent.is_known() || sent.abs_diff(context.now) > WINDOW {
-            ErrorCode::Time
-        } else {
-            match context.replay.admit(
-                &self.open_hash,
-                sent,
-                sent.saturating_add(WINDOW),
-                context.now,
-            ) {
-                Admission::Admitted => return Ok(()),
-                Admission::Full => return Err(Environment::ReplayWindow.into()),
-                Admission::Replayed => ErrorCode::Replay,
-                Admission::TooOld => ErrorCode::Time,
-            }
-        };
-        self.start_draining(Refusal::Error(code), PeerError::NotAdmitted(code).into());
+        let until = sent.saturating_add(WINDOW);
+        let now = context.now;
+        match context.replay.admit(&self.open_hash, sent, until, now) {
+            Admission::Admitted => {}
+            Admission::Full => return Err(Environment::ReplayWindow.into()),
+            Admission::Replayed => self.refuse_admission(ErrorCode::Replay),
+            Admission::TooOld => self.refuse_admission(ErrorCode::Time),
+        }
         Ok(())
+    }
+
+    fn refuse_admission(&mut self, code: ErrorCode) {
+        self.start_draining(Refusal::Error(code), PeerError::NotAdmitted(code).into());
     }
 
     /// The next event.

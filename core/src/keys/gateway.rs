@@ -11,11 +11,10 @@ use sha2::{Digest, Sha256};
 
 use super::body::MAX_RECORDS;
 use super::pin::{IDENTITY_LEN, Pin};
-use super::record::{KEY_ID_LEN, KeyRecord, SKEW, key_id, signed_parts};
+use super::record::{KEY_ID_LEN, KeyRecord, RecordLimits, SKEW, key_id, signed_parts};
 use super::set::{KeySet, SignedRecord};
 use crate::agreement::{KeyAgreement, Keys, RustCrypto, derive_key_pair};
 use crate::error::{Environment, Error, Malformed, Misuse, RejectCode};
-use crate::frame::DEFAULT_MAX_FRAME;
 use crate::record::OpenHeader;
 use crate::schedule::KEY_BLOCK_LEN;
 use crate::stack;
@@ -73,7 +72,25 @@ impl Identity {
         Pin::of(&self.public)
     }
 
-    /// Signs a record (spec section 5.1).
+    /// Signs a record (spec section 5.1), for keys that are not in a [`KeyRing`]. One that is in it signs its own.
+    ///
+    /// # Errors
+    /// [`Misuse::State`] for a record that no client takes (REC-2): of no suite, with a key of another length, an empty time span, or frames
+    /// below 1024.
+    pub fn sign_record(&self, record: &KeyRecord<'_>) -> Result<SignedRecord, Error> {
+        let len = record.suite.map_or(0, KeyRecord::encoded_len);
+        let mut encoded = alloc::vec![0; len];
+        record.encode(&mut encoded)?;
+        // What the caller set up, not a peer.
+        KeyRecord::parse(&encoded)
+            .map_err(|_| Misuse::State("no record can hold these limits or this lifetime"))?;
+        Ok(SignedRecord {
+            signature: self.sign(&encoded)?,
+            record: encoded,
+            evidence: None,
+        })
+    }
+
     fn sign(&self, record: &[u8]) -> Result<[u8; 64], Error> {
         let mut hash = Sha256::new();
         signed_parts(record)
@@ -111,7 +128,7 @@ fn public_of(scalar: &SecureArray<32>) -> Result<[u8; IDENTITY_LEN], Malformed> 
 
 /// A short-lived HPKE key and its signed record.
 #[derive(Debug)]
-pub struct EpochKey {
+struct EpochKey {
     private: SecureArray<32>,
     suite: Suite,
     key_id: [u8; KEY_ID_LEN],
@@ -120,30 +137,9 @@ pub struct EpochKey {
     signed: SignedRecord,
 }
 
-/// What a gateway promises to accept, as written into its key records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordLimits {
-    /// The largest frame, in bytes on the wire; at least 1024.
-    pub max_frame: u32,
-    /// The largest request body, in bytes.
-    pub max_request: u32,
-}
-
-impl Default for RecordLimits {
-    fn default() -> Self {
-        Self {
-            max_frame: DEFAULT_MAX_FRAME as u32,
-            max_request: 10 * 1024 * 1024,
-        }
-    }
-}
-
 impl EpochKey {
     /// Makes a key that is valid in `[not_before, not_after)`.
-    ///
-    /// # Errors
-    /// [`Environment`] if randomness or memory cannot be had; [`Misuse::State`] for an empty time span or a frame below 1024.
-    pub fn generate<R: TryCryptoRng + ?Sized>(
+    fn generate<R: TryCryptoRng + ?Sized>(
         identity: &Identity,
         suite: Suite,
         not_before: UnixTime,
@@ -159,48 +155,21 @@ impl EpochKey {
         let mut public_key = [0; Suite::MAX_PUBLIC_KEY_LEN];
         let public_key = &mut public_key[..suite.public_key_len()];
         derive_key_pair(suite, ikm.expose(), private.expose_mut(), public_key);
-        let mut record = alloc::vec![0; KeyRecord::encoded_len(suite)];
-        let fields = KeyRecord {
-            suite: Some(suite),
-            public_key,
-            not_before,
-            not_after,
-            max_frame: limits.max_frame,
-            max_request: limits.max_request,
-        };
-        fields.encode(&mut record)?;
-        // What the caller set up, not a peer.
-        KeyRecord::parse(&record)
-            .map_err(|_| Misuse::State("no record can hold these limits or this lifetime"))?;
-        let signature = identity.sign(&record)?;
-        let key_id = key_id(&record);
+        let record = KeyRecord::new(suite, public_key, not_before, not_after, limits);
+        let signed = identity.sign_record(&record)?;
         Ok(Self {
             private,
             suite,
-            key_id,
+            key_id: key_id(&signed.record),
             not_before,
             not_after,
-            signed: SignedRecord {
-                record,
-                signature,
-                evidence: None,
-            },
+            signed,
         })
-    }
-
-    /// The first 8 bytes of the record's SHA-256.
-    pub const fn key_id(&self) -> [u8; KEY_ID_LEN] {
-        self.key_id
     }
 
     /// When it is wiped, and opens nothing any more (TIME-2).
     const fn end(&self) -> UnixTime {
         self.not_after.saturating_add(SKEW)
-    }
-
-    /// The record, its signature, and room for evidence.
-    pub const fn signed(&self) -> &SignedRecord {
-        &self.signed
     }
 }
 
@@ -266,19 +235,22 @@ impl KeyRing {
     /// call again.
     ///
     /// # Errors
-    /// [`Environment`] if randomness or memory cannot be had. Keys that exist stay. [`Misuse::State`] for a lifetime of 0, or a
+    /// [`Environment`] if randomness or memory cannot be had. Keys that exist stay. [`Misuse::State`] for a lifetime below 2 ms, or a
     /// [`max_frame`](RecordLimits::max_frame) below 1024.
     pub fn rotate<R: TryCryptoRng + ?Sized>(
         &mut self,
         now: UnixTime,
         rng: &mut R,
     ) -> Result<UnixTime, Error> {
+        let half = self.lifetime / 2;
+        if half < Duration::from_millis(1) {
+            return Err(Misuse::State("a key lives for at least 2 ms").into());
+        }
         // A key of a time that has not come was made while the clock was ahead. No client with a clock takes it; those without one would take
         // no other, for as long as the clock was ahead.
         let latest = now.saturating_add(SKEW);
         self.keys
             .retain(|key| now < key.end() && key.not_before <= latest);
-        let half = self.lifetime / 2;
         let mut next = now.saturating_add(half);
         for &suite in &self.suites {
             let of_suite = self.keys.iter().filter(|key| key.suite == suite);

@@ -15,8 +15,8 @@ mod set;
 pub use crate::agreement::Keys;
 pub use body::KeysBody;
 #[cfg(feature = "alloc")]
-pub use gateway::{EpochKey, Identity, KeyRing, RecordLimits};
+pub use gateway::{Identity, KeyRing};
 pub use pin::{IDENTITY_LEN, ParsePinError, Pin};
-pub use record::{KEY_ID_LEN, KeyRecord, SIGNATURE_LEN, SKEW, key_id, verify};
+pub use record::{KEY_ID_LEN, KeyRecord, RecordLimits, SIGNATURE_LEN, SKEW, key_id, verify};
 #[cfg(feature = "alloc")]
 pub use set::{GatewayKey, KeySet, SignedRecord};

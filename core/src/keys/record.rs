@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::pin::IDENTITY_LEN;
 use crate::error::{Malformed, Misuse};
-use crate::frame::{MIN_MAX_FRAME, VERSION};
+use crate::frame::{DEFAULT_MAX_FRAME, MIN_MAX_FRAME, VERSION};
 use crate::suite::Suite;
 use crate::time::UnixTime;
 
@@ -22,7 +22,25 @@ pub const SKEW: Duration = Duration::from_millis(300_000);
 /// What is signed begins with this.
 const CONTEXT: &[u8] = b"sealwire/1 key record\0";
 
-/// A parsed key record. It says nothing until [`verify`] has.
+/// What a gateway promises to accept, as written into its key records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordLimits {
+    /// The largest frame, in bytes on the wire; at least 1024.
+    pub max_frame: u32,
+    /// The largest request body, in bytes.
+    pub max_request: u32,
+}
+
+impl Default for RecordLimits {
+    fn default() -> Self {
+        Self {
+            max_frame: DEFAULT_MAX_FRAME as u32,
+            max_request: 10 * 1024 * 1024,
+        }
+    }
+}
+
+/// A key record. One that was parsed says nothing until [`verify`] has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyRecord<'a> {
@@ -41,6 +59,25 @@ pub struct KeyRecord<'a> {
 }
 
 impl<'a> KeyRecord<'a> {
+    /// The record of an HPKE key of `suite` that is valid in `[not_before, not_after)`: for gateways whose keys are not in a `KeyRing`, to
+    /// be signed by `Identity::sign_record`.
+    pub const fn new(
+        suite: Suite,
+        public_key: &'a [u8],
+        not_before: UnixTime,
+        not_after: UnixTime,
+        limits: RecordLimits,
+    ) -> Self {
+        Self {
+            suite: Some(suite),
+            public_key,
+            not_before,
+            not_after,
+            max_frame: limits.max_frame,
+            max_request: limits.max_request,
+        }
+    }
+
     /// Bytes of the record of a key of `suite`.
     pub const fn encoded_len(suite: Suite) -> usize {
         1 + 2 + 1 + 4 + 2 + suite.public_key_len() + 8 + 8 + 4 + 4

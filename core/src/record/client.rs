@@ -55,7 +55,8 @@ impl<S: KeyStore> RequestSealer<S> {
     /// [`Suite::MAX_ENC_LEN`](crate::Suite::MAX_ENC_LEN) for every suite, is left as it was behind them.
     ///
     /// # Errors
-    /// [`Malformed::PublicKey`] if the public key is not valid, [`Misuse::OutputTooSmall`] if `enc` cannot hold it.
+    /// [`Malformed::PublicKey`] if the public key is not valid, [`Misuse::OutputTooSmall`] if `enc` cannot hold it,
+    /// [`Environment::Random`](crate::Environment::Random) if `seed` cannot have been random.
     pub fn new(
         header: &OpenHeader,
         public_key: &[u8],

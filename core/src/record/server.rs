@@ -86,7 +86,12 @@ pub(crate) fn agree(
     if enc.len() != header.suite().enc_len() {
         return Err(RejectCode::Malformed);
     }
-    keys.agree(header, enc, now, secrets)
+    keys.agree(header, enc, now, secrets)?;
+    // Everybody knows the keys of a provider that has given none.
+    match secrets.iter().all(|byte| *byte == 0) {
+        true => Err(RejectCode::Undecryptable),
+        false => Ok(()),
+    }
 }
 
 /// Opens the frames of a request.
@@ -107,7 +112,8 @@ impl<S: KeyStore> RequestOpener<S> {
     /// Decapsulates with a private key in the serialised form of its KEM (32 bytes for both suites).
     ///
     /// # Errors
-    /// [`Malformed::PublicKey`](crate::Malformed::PublicKey) if `enc` is not valid.
+    /// [`Malformed::PublicKey`](crate::Malformed::PublicKey) if `enc` is not valid, [`Misuse::State`] if the private key is not one of the
+    /// suite.
     pub fn new(
         header: &OpenHeader,
         enc: &[u8],

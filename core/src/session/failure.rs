@@ -15,7 +15,8 @@ use crate::suite::RecordAead;
 use crate::time::{Now, UnixTime};
 
 impl<A: RecordAead> ClientSession<A> {
-    /// A connection failed. What END made whole before stays whole (HTTP-5), and without a connection this changes nothing.
+    /// A connection failed. What END made whole before stays whole (HTTP-5), a refusal that has arrived is what counts, and without a
+    /// connection this changes nothing.
     pub fn handle_failure<R: TryCryptoRng + ?Sized>(
         &mut self,
         now: Now,
@@ -24,6 +25,10 @@ impl<A: RecordAead> ClientSession<A> {
     ) {
         if !matches!(self.phase, Phase::FetchKeys(_) | Phase::Send(_)) || self.settle_whole_answer()
         {
+            return;
+        }
+        if self.is_refused() {
+            self.poll_event(now, rng);
             return;
         }
         self.fail(
@@ -54,10 +59,10 @@ impl<A: RecordAead> ClientSession<A> {
         }
     }
 
-    /// Ends the session if its time is over. Timeouts are not tried again: the request may be running.
+    /// Ends the session if its time is over, and no event waits that ends it. Timeouts are not tried again: the request may be running.
     pub fn handle_timeout(&mut self, now: Now) {
         let is_due = self.poll_timeout().is_some_and(|due| now.monotonic >= due);
-        if is_due && !self.settle_whole_answer() {
+        if is_due && !self.is_refused() && !self.settle_whole_answer() {
             let total = now.monotonic >= self.over();
             let what = if total { "everything" } else { self.waiting.2 };
             self.end(SessionError::Timeout { what });
@@ -79,6 +84,18 @@ impl<A: RecordAead> ClientSession<A> {
             },
             _ => None,
         }
+    }
+
+    /// Whether a refusal has arrived that nobody has taken yet. It leads to what it says, whatever becomes of the connection.
+    pub(super) fn is_refused(&self) -> bool {
+        let event = match &self.phase {
+            Phase::Send(exchange) => exchange.peek_event(),
+            _ => None,
+        };
+        matches!(
+            event,
+            Some(ClientEvent::Error { .. } | ClientEvent::Rejected(_))
+        )
     }
 
     /// Whether END verified. Then the answer is whole, whatever becomes of the connection, and the session done once its last event was

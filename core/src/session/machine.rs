@@ -207,7 +207,8 @@ impl<A: RecordAead> ClientSession<A> {
     /// call again when all of it is the transport's, or in a buffer of at most 64 KiB before it.
     ///
     /// # Errors
-    /// [`Environment`] if secure memory cannot be had.
+    /// [`Environment`] if secure memory cannot be had, [`Misuse::State`](crate::Misuse::State) if the record cipher fails: the session is
+    /// over, and [`step`](Self::step) says so, too.
     pub fn poll_transmit(&mut self, out: &mut [u8]) -> Result<usize, Error> {
         match &mut self.phase {
             Phase::Send(exchange) => {
@@ -409,14 +410,11 @@ impl<A: RecordAead> ClientSession<A> {
         match exchange.handle_eof() {
             // It was to be read to its end, and that was it.
             Ok(()) if self.abandoned.is_some() => self.discard(now, rng),
-            Ok(()) => match exchange.peek_event() {
-                None => self.phase = Phase::Done,
-                // Nobody has taken it yet, but a refusal is no answer.
-                Some(ClientEvent::Error { .. } | ClientEvent::Rejected(_)) => {
-                    self.poll_event(now, rng);
-                }
-                Some(_) => self.ended = true,
-            },
+            Ok(()) if exchange.peek_event().is_none() => self.phase = Phase::Done,
+            Ok(()) if self.is_refused() => {
+                self.poll_event(now, rng);
+            }
+            Ok(()) => self.ended = true,
             Err(error) => {
                 let truncated = error == PeerError::Truncated && !begun;
                 self.fail(now, error.into(), truncated, retry_after, rng);

@@ -48,12 +48,13 @@ impl<A: RecordAead> ClientSession<A> {
     /// tries again at once, sealed afresh. For connections that were just made, there is
     /// [`handle_failure`](Self::handle_failure), which waits and counts.
     ///
-    /// False, and nothing has changed, once an answer has begun or was [cancelled](Self::cancel): then it is a failure like any other. Nor
-    /// does it change anything where nothing is under way.
+    /// False, and nothing has changed, once an answer has begun, was [cancelled](Self::cancel), or is a refusal: then it is a failure like
+    /// any other. Nor does it change anything where nothing is under way.
     #[must_use = "where it is false the connection has failed, and nothing was done about it"]
     pub fn handle_stale_connection(&mut self) -> bool {
         let is_under_way = matches!(self.phase, Phase::Send(_) | Phase::FetchKeys(_));
-        let is_stale = is_under_way && !self.answer_has_begun() && self.abandoned.is_none();
+        let has_answer = self.answer_has_begun() || self.is_refused();
+        let is_stale = is_under_way && !has_answer && self.abandoned.is_none();
         if is_stale {
             self.again();
         }

@@ -59,10 +59,10 @@ impl Chunks {
 
     /// The answer has ended.
     pub(crate) fn finish(&mut self) -> Result<(), Error> {
-        let ended = self.parser.handle_eof().and_then(|()| match self.begun {
-            true => Ok(()),
+        let ended = match self.begun {
+            true => self.parser.handle_eof(),
             false => Err(ChatError::Missing { member: "choices" }),
-        });
+        };
         ended.map_err(|error| Error::unreadable(&self.metadata, error))
     }
 

@@ -367,8 +367,9 @@ impl<H: Handler> RawConnection<H> {
                 None if sealed.exchange().can_continue() => (self.next(), true),
                 // Without an end of the request, another would begin anywhere (ORDER-7).
                 None => {
-                    let exchange = Box::new(sealed.into_exchange());
-                    (Stage::Parting(PARTING.1, Some(exchange)), true)
+                    let awaits_cancel = sealed.exchange().awaits_cancel();
+                    let exchange = awaits_cancel.then(|| Box::new(sealed.into_exchange()));
+                    (Stage::Parting(PARTING.1, exchange), true)
                 }
             },
         })

@@ -62,7 +62,7 @@ fn epochs_overlap() {
     assert_eq!(ring.rotate(at(1), &mut rng), Ok(at(12 * HOUR)));
     assert_eq!(ring.keys.len(), 1, "not before it is due");
     assert_eq!(ring.rotate(at(12 * HOUR), &mut rng), Ok(at(24 * HOUR)));
-    let ids: Vec<_> = ring.keys.iter().map(EpochKey::key_id).collect();
+    let ids: Vec<_> = ring.keys.iter().map(|key| key.key_id).collect();
     assert_eq!(ids.len(), 2);
     let set = ring.key_set();
     let chosen = |now| set.select(Suite::P256, now).map(|key| key.key_id());
@@ -82,13 +82,10 @@ fn keys_come_and_go_when_they_are_due() {
     let mut ring = ring(&mut rng);
     let mut now = at(0);
     for _ in 0..20 {
-        let before: Vec<_> = ring.keys.iter().map(EpochKey::key_id).collect();
+        let before: Vec<_> = ring.keys.iter().map(|key| key.key_id).collect();
         let next = ring.rotate(now, &mut rng).expect("counted");
         assert!(next > now);
-        let mut new = ring
-            .keys
-            .iter()
-            .filter(|key| !before.contains(&key.key_id()));
+        let mut new = ring.keys.iter().filter(|key| !before.contains(&key.key_id));
         assert!(
             new.all(|key| key.not_before == now),
             "the moment of its making"
@@ -100,7 +97,7 @@ fn keys_come_and_go_when_they_are_due() {
         );
         let set = ring.key_set();
         let published = set.records().iter().map(|signed| key_id(&signed.record));
-        let held = ring.keys.iter().rev().map(EpochKey::key_id);
+        let held = ring.keys.iter().rev().map(|key| key.key_id);
         assert!(published.eq(held));
         let made = set.select(Suite::P256, now).expect("valid").not_before;
         assert!(made <= now && made.saturating_add(ring.lifetime / 2) > now);
@@ -126,7 +123,12 @@ fn a_key_set_is_never_larger_than_every_client_reads() {
         assert!(ring.keys.len() > published, "{}", ring.keys.len());
         let set = ring.key_set();
         assert_eq!(set.records().len(), published);
-        let newest = ring.keys.iter().rev().take(published).map(EpochKey::signed);
+        let newest = ring
+            .keys
+            .iter()
+            .rev()
+            .take(published)
+            .map(|key| &key.signed);
         assert!(newest.eq(set.records()));
         assert!(set.to_json().len() <= 64 * 1024, "{}", set.to_json().len());
         assert!(set.to_bytes().len() <= 65_535);
@@ -142,7 +144,7 @@ fn a_key_set_is_never_larger_than_every_client_reads() {
 fn a_key_ends_five_minutes_after_its_record() {
     let mut rng = Counter(0);
     let mut ring = ring(&mut rng);
-    let id = ring.keys[0].key_id();
+    let id = ring.keys[0].key_id;
     let end = 24 * HOUR + 300_000;
     assert_eq!(agree(&ring, id, at(end - 1)), Ok(()));
     assert_eq!(agree(&ring, id, at(end)), Err(RejectCode::Key));
@@ -159,13 +161,13 @@ fn a_key_from_the_future_does_not_count() {
     let mut ring = ring(&mut rng);
     let year = 365 * 24 * HOUR;
     let earlier = UnixTime::from_millis(at(0).as_millis() - year);
-    let made_ahead = ring.keys[0].key_id();
+    let made_ahead = ring.keys[0].key_id;
     ring.rotate(earlier, &mut rng).expect("counted");
     assert_eq!(ring.keys.len(), 1);
     assert_eq!(agree(&ring, made_ahead, earlier), Err(RejectCode::Key));
     for clock in [earlier, UnixTime::UNKNOWN] {
         let key = ring.key_set().select(Suite::P256, clock).expect("new");
-        assert_eq!(key.key_id(), ring.keys[0].key_id());
+        assert_eq!(key.key_id(), ring.keys[0].key_id);
     }
     let next = ring.rotate(earlier.saturating_add(SKEW), &mut rng);
     assert_eq!(
@@ -251,7 +253,7 @@ fn a_key_that_has_ended_is_wiped() {
     let mut rng = Counter(200);
     let mut ring = ring(&mut rng);
     let masked: [u8; 32] = core::array::from_fn(|i| ring.keys[0].private.expose()[i] ^ 0x5a);
-    let id = ring.keys[0].key_id();
+    let id = ring.keys[0].key_id;
     // The header's key is used, so that what using it leaves behind would be found too.
     assert_eq!(agree(&ring, id, at(1)), Ok(()));
     assert_eq!(copies(&masked, 0x5a), 1);
@@ -272,4 +274,21 @@ fn limits_that_no_record_holds() {
     let mut ring = KeyRing::new(identity, &[Suite::P256], limits, memory);
     let rotated = ring.rotate(at(0), &mut Counter(1));
     assert!(matches!(rotated, Err(Error::Misuse(Misuse::State(_)))));
+}
+
+/// A lifetime of which half is no time would have the host call again at once, for ever.
+#[test]
+fn a_lifetime_too_short() {
+    let mut rng = Counter(0);
+    let mut ring = ring(&mut rng).with_lifetime(Duration::from_millis(1));
+    assert!(matches!(
+        ring.rotate(at(1), &mut rng),
+        Err(Error::Misuse(_))
+    ));
+    let mut ring = ring.with_lifetime(Duration::from_millis(2));
+    let now = at(24 * HOUR);
+    assert_eq!(
+        ring.rotate(now, &mut rng),
+        Ok(now.saturating_add(Duration::from_millis(1)))
+    );
 }
