@@ -59,9 +59,11 @@ install_packages() {
     done
     [ ${#missing[@]} -eq 0 ] && return
     echo "installing ${missing[*]}"
-    # Once more after fetching the lists: those of a fresh machine are empty or old.
-    apt-get install -y -qq --no-install-recommends "${missing[@]}" > "$tools/apt.log" 2>&1 ||
-        { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}"; } > "$tools/apt.log" 2>&1 ||
+    # Once more after fetching the lists: those of a fresh machine are empty or old, and one source of many may be out of reach. Another
+    # run that was stopped may still hold the lock.
+    local install=(apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=600 "${missing[@]}")
+    "${install[@]}" > "$tools/apt.log" 2>&1 ||
+        { apt-get update -qq || true; "${install[@]}"; } > "$tools/apt.log" 2>&1 ||
         { tail -n 5 "$tools/apt.log"; return 1; }
 }
 
@@ -88,7 +90,8 @@ install_cargo_fuzz() {
 # A Python that can run tests/interop/sealwire_peer; its path in $peer_python.
 peer_python=$PWD/target/ci/peer-venv/bin/python
 make_peer_python() {
-    [ -x "$peer_python" ] || python3 -m venv target/ci/peer-venv
+    # One that was not finished has no pip.
+    "$peer_python" -m pip --version > /dev/null 2>&1 || python3 -m venv --clear target/ci/peer-venv
     "$peer_python" -m pip install -q --disable-pip-version-check -r tests/interop/requirements.txt
 }
 

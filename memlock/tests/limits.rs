@@ -11,6 +11,7 @@ use sealwire_memlock::{
 use support::{
     isolated,
     linux::{limit_locks, locked_bytes, mapping_of, mappings},
+    not_checked,
 };
 
 const KIB: usize = 1024;
@@ -187,10 +188,11 @@ fn beyond_the_limit_the_report_is_no_longer_full() {
 
 #[test]
 fn with_the_privilege_there_is_no_limit() {
-    isolated("with_the_privilege_there_is_no_limit", || {
+    let name = "with_the_privilege_there_is_no_limit";
+    isolated(name, || {
         let info = memory_protection_info();
         if !info.may_exceed_lock_limit {
-            println!("not checked: this user may not exceed the limit");
+            not_checked(name, "this user may not exceed the limit");
             return;
         }
         let large = required().alloc(32 << 20).expect("there is no limit");

@@ -58,7 +58,7 @@ fn shrinking_and_moving_leave_nothing_behind() {
                 .init_with(len, |bytes| fill(bytes, 13))
                 .expect("there is room")
         };
-        let mut buffers = [secret(64), secret(640), secret(64_000)];
+        let mut buffers = [secret(64), secret(640), secret(16_000)];
         for buffer in &mut buffers {
             memory.unlock_memory(buffer).expect("there is memory");
             memory.lock_memory(buffer).expect("there is room");

@@ -7,7 +7,7 @@
 #[cfg(target_os = "linux")]
 pub(crate) mod linux;
 
-pub(crate) use sealwire_scanner::{Paused, child, is_child, isolated, outcome, pause};
+pub(crate) use sealwire_scanner::{Paused, child, is_child, isolated, not_checked, outcome, pause};
 
 /// A byte of secret number `seed`. Never 0, and no text.
 pub(crate) fn byte(seed: u64, index: usize) -> u8 {

@@ -4,6 +4,8 @@ use std::env;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
+use crate::unchecked::pass_on;
+
 const CHILD: &str = "SEALWIRE_TEST_CHILD";
 /// What a child prints when it waits.
 const WAITING: &str = "waiting at";
@@ -43,6 +45,7 @@ pub fn isolated(test: &str, body: impl FnOnce()) {
         output.status,
         String::from_utf8_lossy(&output.stderr)
     );
+    pass_on(&output.stderr);
 }
 
 /// Runs `body` in a process of its own, and tells how it ended and what it said.

@@ -32,7 +32,7 @@ impl Front {
         wire: Wire,
         certificate: Option<&Certificate>,
         gateway: SocketAddr,
-        max_request: u32,
+        largest: u32,
     ) -> Option<Self> {
         if between == Between::Nothing {
             return None;
@@ -46,7 +46,7 @@ impl Front {
         let file = directory.join("configuration");
         let mut command = match between {
             Between::Nginx => {
-                let text = nginx(&directory, wire, address, gateway, max_request);
+                let text = nginx(&directory, wire, address, gateway, largest);
                 fs::write(&file, text).expect("written");
                 let mut command = Command::new("/usr/sbin/nginx");
                 command.arg("-p").arg(&directory).arg("-e").arg("stderr");
@@ -107,7 +107,7 @@ fn nginx(
     wire: Wire,
     address: SocketAddr,
     gateway: SocketAddr,
-    max_request: u32,
+    largest: u32,
 ) -> String {
     let directory = directory.display();
     let listen = match wire {
@@ -119,8 +119,6 @@ fn nginx(
         true => format!("ssl_certificate {directory}/pem; ssl_certificate_key {directory}/pem;"),
         false => String::new(),
     };
-    // Padding and sealing make a request larger: by an eighth at most, and a little.
-    let largest = max_request / 8 * 9 + 64 * 1024;
     format!(
         "daemon off; master_process off; pid {directory}/pid;
 events {{}}

@@ -105,6 +105,8 @@ pub struct GatewaySettings {
     pub record: RecordLimits,
     /// What stands before the protocol's own paths.
     pub base_path: String,
+    /// The longest body of a sealed request that nginx lets through, where it stands in between.
+    pub longest_at_nginx: u32,
     identity: [u8; 32],
 }
 
@@ -115,12 +117,15 @@ impl GatewaySettings {
     /// Without randomness or memory.
     pub fn new(model: Model) -> Self {
         let identity = Identity::generate(&MEMORY, &mut getrandom::SysRng).expect("random");
+        let record = RecordLimits::default();
         Self {
             model,
             tls: None,
             options: ServerOptions::default(),
-            record: RecordLimits::default(),
+            record,
             base_path: String::new(),
+            // Padding and sealing make a request larger: by an eighth at most, and a little.
+            longest_at_nginx: record.max_request / 8 * 9 + 64 * 1024,
             identity: *identity.expose_scalar(),
         }
     }

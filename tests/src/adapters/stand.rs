@@ -101,14 +101,14 @@ impl Stand {
             settings.tls = Some(certificate.server(on.wire.protocols()));
         }
         set(&mut settings);
-        let (pin, max_request) = (settings.identity().pin(), settings.record.max_request);
+        let (pin, largest) = (settings.identity().pin(), settings.longest_at_nginx);
         let gateway = (on.gateway)(settings);
         let front = Front::start(
             on.between,
             on.wire,
             certificate.as_ref(),
             gateway.address(),
-            max_request,
+            largest,
         );
         Self {
             on,

@@ -227,19 +227,18 @@ pub(crate) fn gateway_gone(on: Combination) {
     assert!(matches!(error.status(), Some(502 | 503)), "{error}");
 }
 
-/// A proxy that lets through less than the gateway takes answers itself.
+/// A proxy that lets through less than the gateway takes answers itself. haproxy has no such limit.
 pub(crate) fn request_too_large_for_the_proxy(on: Combination) {
-    // nginx is told of this limit. haproxy has none, so there it is the gateway's, and the client knows it.
-    let stand = Stand::with(on, whole(), |settings| {
-        settings.record.max_request = 100_000;
-    });
+    let stand = Stand::with(on, whole(), |settings| settings.longest_at_nginx = 150_000);
     let client = stand.client_with(|settings| settings.retry = quick(0));
     client
         .request("POST", "/echo", bytes(&[b'x'; 90_000]))
         .expect("answered");
     let error = client.request("POST", "/echo", bytes(&[b'x'; 300_000]));
+    let error = error.expect_err("too large");
     assert_eq!(
-        error.expect_err("too large").kind(),
-        ErrorKind::InvalidRequest
+        (error.kind(), error.status()),
+        (ErrorKind::Connection, Some(413)),
+        "{error}"
     );
 }

@@ -203,7 +203,7 @@ suite! {
 
 /// What must work through a proxy that knows nothing of sealwire.
 macro_rules! proxied {
-    ($($name:ident: $client:expr => $gateway:expr, $wire:expr, $between:expr, $cancel:ident;)*) => {
+    ($($name:ident: $client:expr => $gateway:expr, $wire:expr, $between:expr, $cancel:ident $(, $large:ident)?;)*) => {
         $(mod $name {
             use super::*;
 
@@ -222,7 +222,7 @@ macro_rules! proxied {
                 limits: just_under_the_limits the_default_limit answer_over_the_limit;
                 pace: dribbled stuttering;
                 trust: rotated_between rotated_during nothing_in_the_clear;
-                errors: gateway_gone request_too_large_for_the_proxy;
+                errors: gateway_gone $($large)?;
                 load: many_at_once;
             }
         })*
@@ -230,14 +230,14 @@ macro_rules! proxied {
 }
 
 proxied! {
-    async_std_nginx_h1_tls: futures_io::async_std_client => hyper::gateway, Wire::H1Tls, Between::Nginx, dropped_stream;
+    async_std_nginx_h1_tls: futures_io::async_std_client => hyper::gateway, Wire::H1Tls, Between::Nginx, dropped_stream, request_too_large_for_the_proxy;
     async_std_haproxy_h1_tls: futures_io::async_std_client => hyper::gateway, Wire::H1Tls, Between::Haproxy, dropped_stream_by_the_next_token;
-    blocking_nginx_h1_tls: blocking::client => hyper::gateway, Wire::H1Tls, Between::Nginx, dropped_stream;
+    blocking_nginx_h1_tls: blocking::client => hyper::gateway, Wire::H1Tls, Between::Nginx, dropped_stream, request_too_large_for_the_proxy;
     blocking_haproxy_h1_tls: blocking::client => hyper::gateway, Wire::H1Tls, Between::Haproxy, dropped_stream_by_the_next_token;
-    hyper_axum_nginx_h2: hyper::client => tower::gateway, Wire::H2, Between::Nginx, dropped_stream;
-    hyper_nginx_h1: hyper::client => hyper::gateway, Wire::H1, Between::Nginx, dropped_stream;
-    hyper_nginx_h1_tls: hyper::client => hyper::gateway, Wire::H1Tls, Between::Nginx, dropped_stream;
-    hyper_nginx_h2: hyper::client => hyper::gateway, Wire::H2, Between::Nginx, dropped_stream;
+    hyper_axum_nginx_h2: hyper::client => tower::gateway, Wire::H2, Between::Nginx, dropped_stream, request_too_large_for_the_proxy;
+    hyper_nginx_h1: hyper::client => hyper::gateway, Wire::H1, Between::Nginx, dropped_stream, request_too_large_for_the_proxy;
+    hyper_nginx_h1_tls: hyper::client => hyper::gateway, Wire::H1Tls, Between::Nginx, dropped_stream, request_too_large_for_the_proxy;
+    hyper_nginx_h2: hyper::client => hyper::gateway, Wire::H2, Between::Nginx, dropped_stream, request_too_large_for_the_proxy;
     hyper_haproxy_h1: hyper::client => hyper::gateway, Wire::H1, Between::Haproxy, dropped_stream_by_the_next_token;
     hyper_haproxy_h1_tls: hyper::client => hyper::gateway, Wire::H1Tls, Between::Haproxy, dropped_stream_by_the_next_token;
     hyper_haproxy_h2: hyper::client => hyper::gateway, Wire::H2, Between::Haproxy, dropped_stream;

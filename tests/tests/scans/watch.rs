@@ -15,6 +15,7 @@ use sealwire::hyper::Gateway;
 use sealwire::memlock::{Policy, SecureMemory};
 use sealwire::server::{GatewayConfig, Handler, RawGateway, Reply};
 use sealwire_scanner::{Paused, Scanner, Wanted, child};
+use sealwire_tests::adapters::GUARD;
 use sealwire_tests::draws::Draws;
 use sealwire_tests::marker::{Form, Marker};
 use sealwire_tests::random::SeededRng;
@@ -66,7 +67,8 @@ impl Lab {
 
     /// Waits until the handler has come to its next gate, which opens when what is returned is dropped.
     pub(crate) fn gate(&self) -> oneshot::Sender<()> {
-        self.gates.recv().expect("the gateway lives")
+        let gate = self.gates.recv_timeout(GUARD);
+        gate.expect("the gateway lives, and is asked")
     }
 }
 

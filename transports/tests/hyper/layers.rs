@@ -18,7 +18,7 @@ use sealwire::server::GatewayConfig;
 use tokio::net::TcpListener;
 use tower::{Layer, Service};
 
-use crate::support::{MEMORY, quick};
+use crate::support::{MEMORY, PATIENCE, quick};
 
 pub(crate) type HyperClient = Client<HttpConnector, SealedUpload>;
 
@@ -70,6 +70,7 @@ pub(crate) fn client_of(url: &str, pin: Pin) -> SecureChatCompletion {
         .allow_http(true)
         .api_key("sk-marker")
         .pin(pin)
+        .connect_timeout(PATIENCE)
         .retry(quick(2))
         .build()
         .expect("configured")

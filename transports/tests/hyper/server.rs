@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::handler::TestHandler;
-use crate::support::{MEMORY, quick};
+use crate::support::{MEMORY, PATIENCE, quick};
 
 pub(crate) async fn next_text(stream: &mut ChatStream) -> Option<String> {
     let chunk = stream.next().await?.expect("a chunk");
@@ -79,6 +79,7 @@ impl Server {
             .allow_http(true)
             .api_key("sk-marker")
             .pin(self.pin)
+            .connect_timeout(PATIENCE)
             .retry(quick(2))
     }
 

@@ -23,7 +23,7 @@ use sealwire::{Completion, Error};
 
 use crate::handler::at_once;
 use crate::server::raw_gateway;
-use crate::support::{CHAT, bytes, chat, delta, json, quick, text};
+use crate::support::{CHAT, PATIENCE, bytes, chat, delta, json, quick, text};
 
 const FRAME: usize = 16_404;
 
@@ -136,7 +136,7 @@ impl Host {
         SecureChatCompletion::over(Cobs::client(end, vec![0; FRAME]), clock, SysRng)
             .pin(self.pin)
             .retry(quick(2))
-            .first_byte_timeout(Duration::from_secs(20))
+            .first_byte_timeout(PATIENCE)
             .build()
             .expect("configured")
     }

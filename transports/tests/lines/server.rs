@@ -156,6 +156,7 @@ impl Server {
             .allow_http(true)
             .api_key("sk-marker")
             .pin(self.pin)
+            .connect_timeout(PATIENCE)
             .retry(quick(2));
         match self.wire.is_tls() {
             true => A::tls(builder, CERTIFICATE.client()),
