@@ -170,7 +170,9 @@ fn chunks(body: AnswerBody) -> BoxStream<'static, Result<Chunk, Error>> {
                 while !piece.is_empty() {
                     let taken = parser.handle_input(&piece).expect("events");
                     piece.advance(taken);
-                    if let Some(event) = parser.poll_event().filter(|event| !event.is_done()) {
+                    let event = parser.poll_event();
+                    if let Some(event) = event.filter(|event| !event.is_done() && !event.is_empty())
+                    {
                         let chunk = Chunk::copy_from(event.data());
                         return Some((Ok(chunk), (body, parser, piece)));
                     }

@@ -77,6 +77,8 @@ pub(crate) fn events_in_parts(on: Combination) {
     }
     assert_eq!(stream.next_text().expect("a chunk").as_deref(), Some("one"));
     feed.send(Ok(two[two.len() - 1..].into()));
+    // Signs that the server lives, and that there is nothing more: of the last only the empty line is missing.
+    feed.send(Ok(b"data:\n\n: hello\n\ndata: [DONE]".to_vec()));
     assert_eq!(stream.next_text().expect("a chunk").as_deref(), Some("two"));
     feed.finish();
     assert_eq!(stream.next_text().expect("its end"), None);
@@ -146,6 +148,17 @@ pub(crate) fn not_a_stream(on: Combination) {
     let error = stand.client().stream(&chat()).err().expect("no stream");
     let words = error.body().and_then(|body| body.error()?.message());
     assert!(words.is_some_and(|words| words == "no such model"));
+    // Nor is one without a chunk.
+    for body in ["", "data: [DONE]\n\n", "<html>\n"] {
+        let stand = Stand::new(
+            on,
+            model(move |_| Ok(event_stream(iter([Ok(body.into())])))),
+        );
+        let client = stand.client();
+        let mut stream = client.stream(&chat()).expect("begun");
+        let error = stream.next_text().expect_err("no chunk");
+        assert_eq!(error.kind(), ErrorKind::Server, "{body:?}");
+    }
 }
 
 /// Dropping a stream cancels: the model's stream is dropped too.
