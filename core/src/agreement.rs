@@ -71,10 +71,15 @@ pub(crate) fn encapsulate_by(
     let given = agreement.encapsulate(header, public_key, seed, enc, secrets);
     seed.zeroize();
     given?;
-    if secrets.iter().all(|byte| *byte == 0) {
-        return Err(Misuse::State("the key agreement gave no secrets").into());
+    match are_given(secrets) {
+        true => Ok(()),
+        false => Err(Misuse::State("the key agreement gave no secrets").into()),
     }
-    Ok(())
+}
+
+/// Whether a provider has filled the block in. Everybody knows the keys of one that has not.
+pub(crate) fn are_given(secrets: &[u8; KEY_BLOCK_LEN]) -> bool {
+    secrets.iter().any(|byte| *byte != 0)
 }
 
 /// Both sides of HPKE for every suite that it has.

@@ -4,7 +4,7 @@ use aes_gcm::Aes256Gcm;
 use sha2::{Digest, Sha256};
 
 use super::cipher::{Opened, Opener, Sealer};
-use crate::agreement::{KeyAgreement, Keys, RustCrypto};
+use crate::agreement::{KeyAgreement, Keys, RustCrypto, are_given};
 use crate::error::{Error, Misuse, PeerError, RejectCode};
 use crate::frame::{FrameType, RESPONSE_NONCE_LEN, VERSION};
 use crate::schedule::{KEY_BLOCK_LEN, KeyBlock, KeyStore};
@@ -87,10 +87,9 @@ pub(crate) fn agree(
         return Err(RejectCode::Malformed);
     }
     keys.agree(header, enc, now, secrets)?;
-    // Everybody knows the keys of a provider that has given none.
-    match secrets.iter().all(|byte| *byte == 0) {
-        true => Err(RejectCode::Undecryptable),
-        false => Ok(()),
+    match are_given(secrets) {
+        true => Ok(()),
+        false => Err(RejectCode::Undecryptable),
     }
 }
 

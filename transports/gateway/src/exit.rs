@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use sealwire::chat::ApiError;
 use sealwire::{Error, ErrorKind};
 use sealwire_core::session::{Failure as Link, SessionError};
 use sealwire_core::{Error as CoreError, ErrorCode, Misuse, PeerError};
@@ -237,7 +238,7 @@ fn of_answer(error: &Error) -> Failure {
             error.to_string(),
             "run `sealwire info` for the state of secure memory",
         ),
-        _ if status < 300 && tells_of_an_error(error) => (
+        _ if status < 300 && told(error).is_some() => (
             Exit::Refused,
             "the model server ended its answer with an error".into(),
             "try again; if it stays, tell the gateway's operator",
@@ -261,12 +262,13 @@ fn of_answer(error: &Error) -> Failure {
     Failure::new(exit, message).advise(advice)
 }
 
-fn tells_of_an_error(error: &Error) -> bool {
-    error.body().is_some_and(|body| body.error().is_some())
+/// What the server tells of itself.
+fn told(error: &Error) -> Option<ApiError<'_>> {
+    error.body()?.error()
 }
 
 fn server_words(error: &Error) -> Option<SecureString> {
-    let message = error.body()?.error()?.message()?;
+    let message = told(error)?.message()?;
     message.to_secure(&Default::default()).ok()
 }
 

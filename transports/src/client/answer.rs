@@ -176,7 +176,6 @@ pub struct Chunk {
 impl Chunk {
     /// Takes the data of an event, which was found to be a chunk.
     pub(crate) fn copy_from(data: &str, memory: &SecureMemory) -> Result<Self, ChatError> {
-        ChatChunk::parse(data)?;
         let mut copy = memory.string();
         copy.try_push_str(data)?;
         Ok(Self { data: copy })

@@ -41,10 +41,11 @@ impl Chunks {
             let event = self.parser.poll_event();
             if let Some(event) = event.filter(|event| !event.is_done() && !event.is_empty()) {
                 self.begun = true;
+                let has_failed = event.chunk().map_err(unreadable)?.error().is_some();
                 let chunk = Chunk::copy_from(event.data(), &self.memory).map_err(unreadable)?;
-                return match chunk.get().error() {
-                    Some(_) => Err(Error::failed(&self.metadata, chunk.into_bytes())),
-                    None => Ok(Some(chunk)),
+                return match has_failed {
+                    true => Err(Error::failed(&self.metadata, chunk.into_bytes())),
+                    false => Ok(Some(chunk)),
                 };
             }
         }

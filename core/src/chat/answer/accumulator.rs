@@ -288,10 +288,8 @@ impl AccumulatedToolCall {
             if self.extra.len() == MAX_ENTRIES {
                 return Err(ChatError::TooLarge { limit: MAX_ENTRIES });
             }
-            let mut kept = None;
-            texts.append(&mut kept, [name])?;
-            let value = texts.json(value)?;
-            self.extra.extend(kept.map(|name| (name, value)));
+            let member = (texts.copy(name)?, texts.json(value)?);
+            self.extra.push(member);
         }
         Ok(())
     }
@@ -353,6 +351,11 @@ impl Texts {
             text.append_to(target.get_or_insert_with(|| self.memory.string()))?;
         }
         Ok(())
+    }
+
+    fn copy(&mut self, text: JsonStr<'_>) -> Result<SecureString, ChatError> {
+        self.hold(text.len())?;
+        text.to_secure(&self.memory)
     }
 
     /// The JSON of a value, as it stands.

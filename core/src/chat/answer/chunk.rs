@@ -22,6 +22,7 @@ use crate::chat::json::{Json, JsonStr};
 #[derive(Clone, Copy)]
 pub struct ChatChunk<'a> {
     json: Json<'a>,
+    error: Option<ApiError<'a>>,
 }
 
 const CHUNK: Members = &[
@@ -60,9 +61,10 @@ impl<'a> ChatChunk<'a> {
     pub fn parse(data: &'a str) -> Result<Self, ChatError> {
         let json = Json::parse(data)?;
         shape::check("chunk", json, CHUNK)?;
-        let chunk = Self { json };
+        let error = ApiError::find(json);
+        let chunk = Self { json, error };
         // An error in the middle of a stream has no choices; a count of tokens alone may leave them out, too.
-        let stands_alone = chunk.error().is_some() || chunk.raw("usage").is_some();
+        let stands_alone = error.is_some() || chunk.raw("usage").is_some();
         if chunk.raw("choices").is_none() && !stands_alone {
             return Err(ChatError::Missing { member: "choices" });
         }
@@ -101,8 +103,8 @@ impl<'a> ChatChunk<'a> {
     }
 
     /// An error in the middle of the stream; nothing of the answer follows.
-    pub fn error(&self) -> Option<ApiError<'a>> {
-        ApiError::find(self.json)
+    pub const fn error(&self) -> Option<ApiError<'a>> {
+        self.error
     }
 }
 

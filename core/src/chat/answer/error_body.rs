@@ -88,11 +88,10 @@ impl<'a> ApiError<'a> {
                 .or_else(|| error_in(groq?))
                 .or_else(|| choices.items().find_map(error_in)),
             None => {
-                let is_error = object
-                    .and_then(Json::as_str)
-                    .is_some_and(|kind| kind == "error");
-                let is_error = is_error || message.is_some_and(|text| is_text(&text));
-                error.or(detail).or_else(|| is_error.then_some(body))
+                let kind = object.and_then(Json::as_str);
+                let is_error = kind.is_some_and(|kind| kind == "error")
+                    || message.is_some_and(|text| is_text(&text));
+                error.or(detail).or(is_error.then_some(body))
             }
         };
         json.map(|json| Self { json })

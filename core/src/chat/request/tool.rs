@@ -124,7 +124,7 @@ impl Serialize for Tool<'_> {
 
         match *self {
             Self::Other(json) => json.serialize(serializer),
-            Self::Function(function) => typed(serializer, "function", None, &function),
+            Self::Function(function) => typed(serializer, "function", &function),
             Self::Custom {
                 name,
                 description,
@@ -135,7 +135,7 @@ impl Serialize for Tool<'_> {
                     description,
                     format,
                 };
-                typed(serializer, "custom", None, &custom)
+                typed(serializer, "custom", &custom)
             }
         }
     }
@@ -185,43 +185,46 @@ impl<'a> ToolCall<'a> {
     }
 }
 
+/// A call of a function or of a custom tool: its id, name and input, and what else there is.
+fn call<'a, S: Serializer>(
+    serializer: S,
+    is_custom: bool,
+    [id, name, input]: [&str; 3],
+    extra: impl Iterator<Item = (&'a str, Json<'a>)>,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Custom<'a> {
+        name: &'a str,
+        input: &'a str,
+    }
+
+    if is_custom {
+        let custom = Custom { name, input };
+        return typed_with(serializer, "custom", Some(id), &custom, extra);
+    }
+    let function = Function::call(name, input);
+    typed_with(serializer, "function", Some(id), &function, extra)
+}
+
 impl Serialize for ToolCall<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Custom<'a> {
-            name: &'a str,
-            input: &'a str,
-        }
-
         match *self {
             Self::Json(json) => json.serialize(serializer),
-            Self::Accumulated(call) => {
-                let (id, name) = (call.id().unwrap_or(""), call.name().unwrap_or(""));
-                let (input, extra) = (call.arguments(), call.extra());
-                match call.kind() {
-                    Some("custom") => typed_with(
-                        serializer,
-                        "custom",
-                        Some(id),
-                        &Custom { name, input },
-                        extra,
-                    ),
-                    _ => {
-                        let function = Function::call(name, input);
-                        typed_with(serializer, "function", Some(id), &function, extra)
-                    }
-                }
-            }
             Self::Function {
                 id,
                 name,
                 arguments,
-            } => {
-                let function = Function::call(name, arguments);
-                typed(serializer, "function", Some(id), &function)
-            }
-            Self::Custom { id, name, input } => {
-                typed(serializer, "custom", Some(id), &Custom { name, input })
+            } => call(serializer, false, [id, name, arguments], empty()),
+            Self::Custom { id, name, input } => call(serializer, true, [id, name, input], empty()),
+            Self::Accumulated(made) => {
+                let (id, name) = (made.id().unwrap_or(""), made.name().unwrap_or(""));
+                let is_custom = made.kind() == Some("custom");
+                call(
+                    serializer,
+                    is_custom,
+                    [id, name, made.arguments()],
+                    made.extra(),
+                )
             }
         }
     }
@@ -262,10 +265,10 @@ impl Serialize for ToolChoice<'_> {
             Self::None => serializer.serialize_str("none"),
             Self::Auto => serializer.serialize_str("auto"),
             Self::Required => serializer.serialize_str("required"),
-            Self::Function(name) => typed(serializer, "function", None, &Function::new(name)),
-            Self::Custom(name) => typed(serializer, "custom", None, &Function::new(name)),
+            Self::Function(name) => typed(serializer, "function", &Function::new(name)),
+            Self::Custom(name) => typed(serializer, "custom", &Function::new(name)),
             Self::AllowedTools { mode, tools } => {
-                typed(serializer, "allowed_tools", None, &Allowed { mode, tools })
+                typed(serializer, "allowed_tools", &Allowed { mode, tools })
             }
         }
     }
@@ -293,16 +296,16 @@ impl Serialize for FunctionChoice<'_> {
     }
 }
 
-/// `{"id": id, "type": kind, kind: value}`
-fn typed<S, T>(serializer: S, kind: &str, id: Option<&str>, value: &T) -> Result<S::Ok, S::Error>
+/// `{"type": kind, kind: value}`
+fn typed<S, T>(serializer: S, kind: &str, value: &T) -> Result<S::Ok, S::Error>
 where
     S: Serializer,
     T: Serialize,
 {
-    typed_with(serializer, kind, id, value, empty())
+    typed_with(serializer, kind, None, value, empty())
 }
 
-/// The same, with what else there is.
+/// The same, behind an id, and before what else there is.
 fn typed_with<'a, S, T>(
     serializer: S,
     kind: &str,
